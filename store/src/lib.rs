@@ -5,6 +5,11 @@
 //! machine runs on a cluster: optimistic transactions, conflict reads and snapshot reads,
 //! read-your-writes, a distinct error for an outcome that is not known.
 
+pub mod clock;
+pub mod embedded;
+mod overlay;
+pub mod tuple;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -84,6 +89,8 @@ pub trait Transaction: Send {
 pub enum StoreError {
     #[error("the transaction is too old: it lived more than {TRANSACTION_MS_MAX} ms")]
     TooOld,
+    #[error("a key needs at least one byte")]
+    KeyEmpty,
     #[error("the key has {0} bytes; at most {KEY_BYTES_MAX} are allowed")]
     KeyTooLong(usize),
     #[error("the value has {0} bytes; at most {VALUE_BYTES_MAX} are allowed")]
@@ -92,7 +99,9 @@ pub enum StoreError {
     TransactionTooLarge(usize),
     #[error("a range read needs begin < end and a limit above 0")]
     BadRange,
-    #[error("the data under {path} is in use by another process; stop it first, or choose another data directory")]
+    #[error(
+        "the data under {path} is in use by another process; stop it first, or choose another data directory"
+    )]
     InUse { path: String },
     #[error("the data under {path} cannot be read: {reason}")]
     Corrupt { path: String, reason: String },

@@ -1,0 +1,39 @@
+//! What a transaction has read and wants protected.
+
+use bytes::Bytes;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+
+/// One hash for all keys of the process, so that callers hash and the committing thread need not.
+static FINGERPRINTS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// 64-bit hash of a key. Two keys that share it can only cause a needless conflict.
+pub(super) fn fingerprint(key: &[u8]) -> u64 {
+    FINGERPRINTS.hash_one(key)
+}
+
+/// Keys and ranges read for conflicts.
+#[derive(Default)]
+pub(super) struct Reads {
+    pub points: Vec<(u64, Bytes)>,
+    /// Half-open, as far as they were walked.
+    pub ranges: Vec<(Bytes, Bytes)>,
+    bytes: usize,
+}
+
+impl Reads {
+    /// Bytes of keys held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn point(&mut self, key: &[u8]) {
+        self.bytes += key.len();
+        self.points.push((fingerprint(key), Bytes::copy_from_slice(key)));
+    }
+
+    pub fn range(&mut self, begin: Bytes, end: Bytes) {
+        self.bytes += begin.len() + end.len();
+        self.ranges.push((begin, end));
+    }
+}
