@@ -1,0 +1,5 @@
+//! Twilio Programmable Voice.
+
+pub mod media;
+pub mod signature;
+pub mod twiml;
