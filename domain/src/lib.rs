@@ -6,4 +6,7 @@
 pub mod agent;
 pub mod carrier;
 pub mod id;
+pub mod phone;
+pub mod retry;
 pub mod time;
+pub mod window;

@@ -1,0 +1,214 @@
+//! The rules by which a text becomes a number.
+//!
+//! North American numbers, the bulk of most lists, are judged by the numbering plan's own rules:
+//! an area code that is assigned to a US state or Canada, and an exchange from 200 that is no
+//! service code. That costs well under a microsecond. Everything else goes through libphonenumber's
+//! metadata, at some 10 µs. A property test holds the first way against the second.
+
+use super::spelling::spell;
+use super::{Country, Number, NumberError, place};
+use phonenumber::Metadata;
+use phonenumber::country::Id;
+use phonenumber::metadata::{DATABASE, Descriptor};
+
+/// E.164: country code and national number together.
+const DIGITS_MAX: usize = 15;
+/// Of a number of the North American plan after its country code.
+const AMERICAN_DIGITS: usize = 10;
+
+/// Free for whoever calls them, and of no place.
+const TOLL_FREE: [&str; 7] = ["800", "833", "844", "855", "866", "877", "888"];
+
+const EMERGENCY: [&str; 14] =
+    ["000", "100", "101", "102", "103", "108", "110", "111", "112", "115", "118", "119", "911", "999"];
+
+pub(super) fn parse(text: &str, default: Option<Country>) -> Result<Number, NumberError> {
+    let spelled = spell(text)?;
+    let digits = spelled.digits();
+    if spelled.plus {
+        return international(digits);
+    }
+    if digits.len() <= 3 {
+        return Err(short(digits));
+    }
+    let Some(default) = default else {
+        return match digits.strip_prefix("00") {
+            Some(rest) => international(rest),
+            None => Err(NumberError::NoCountry),
+        };
+    };
+    if place::is_north_american(default) {
+        return match digits.strip_prefix("011") {
+            Some(rest) if digits.len() > AMERICAN_DIGITS + 1 => international(rest),
+            _ => american(digits),
+        };
+    }
+    // What is dialed before a country code: 00 nearly everywhere, 0011 in Australia.
+    match digits.strip_prefix(if default.code() == "AU" { "0011" } else { "00" }) {
+        Some(rest) => international(rest),
+        None => national(digits, default),
+    }
+}
+
+fn short(digits: &str) -> NumberError {
+    if EMERGENCY.contains(&digits) { NumberError::Emergency } else { NumberError::ShortCode }
+}
+
+/// A number of the North American plan, with or without the leading 1.
+fn american(digits: &str) -> Result<Number, NumberError> {
+    let national = match digits.strip_prefix('1') {
+        Some(rest) if digits.len() > AMERICAN_DIGITS => rest,
+        _ => digits,
+    };
+    if national.len() <= 3 {
+        return Err(short(national));
+    }
+    if national.len() < AMERICAN_DIGITS {
+        // Five and six digits are short codes of text messages; seven lack their area code.
+        return Err(match national.len() {
+            5 | 6 => NumberError::ShortCode,
+            len => NumberError::TooShort { digits: u8::try_from(len).unwrap_or(u8::MAX) },
+        });
+    }
+    if national.len() > AMERICAN_DIGITS {
+        return Err(if national.len() > DIGITS_MAX {
+            NumberError::TooLong
+        } else {
+            NumberError::WrongLength { country: Country::US, digits: count(national) }
+        });
+    }
+    let (area, exchange) = (&national[..3], &national[3..6]);
+    let place = area.parse().ok().and_then(place::area);
+    let country = place.map_or(Country::US, |place| place.country);
+    // N11 is a service (911, 411) wherever it stands.
+    if exchange < "200" || area.ends_with("11") || exchange.ends_with("11") {
+        return Err(NumberError::NotAssigned { country });
+    }
+    match place {
+        Some(place) if place.country == Country::US || place.country == Country::CA => {
+            Ok(Number::of("1", national))
+        }
+        Some(place) => judged(1, national, &[place.country.code()]),
+        None if TOLL_FREE.contains(&area) => Ok(Number::of("1", national)),
+        None if area == "900" || is_personal(area) => Err(NumberError::Premium { country }),
+        None => Err(NumberError::NotAssigned { country }),
+    }
+}
+
+/// Area codes of "follow me" numbers: 500, 521 to 529 without 520, 532, 533 and 5NN.
+fn is_personal(area: &str) -> bool {
+    matches!(area, "500" | "532" | "533" | "544" | "566" | "577" | "588" | "700")
+        || (area.starts_with("52") && area != "520")
+}
+
+/// Digits that begin with a country code.
+fn international(digits: &str) -> Result<Number, NumberError> {
+    if let Some(rest) = digits.strip_prefix('1') {
+        return american(if rest.len() == AMERICAN_DIGITS { digits } else { rest });
+    }
+    let Some(len) = place::calling_code(digits) else {
+        return Err(if digits.is_empty() { NumberError::Empty } else { NumberError::UnknownCountryCode });
+    };
+    let (code, rest) = digits.split_at(len);
+    if rest.len() <= 3 {
+        return Err(short(rest));
+    }
+    let code = code.parse().map_err(|_| NumberError::UnknownCountryCode)?;
+    let regions = DATABASE.region(&code).unwrap_or_default();
+    let verdict = judged(code, rest, &regions);
+    if !matches!(
+        verdict,
+        Err(NumberError::WrongLength { .. } | NumberError::NotAssigned { .. } | NumberError::TooLong)
+    ) {
+        return verdict;
+    }
+    // Mexico wrote mobile numbers with a 1 after the country code until 2019; many lists still do.
+    if let (52, 11, Some(now)) = (code, rest.len(), rest.strip_prefix('1')) {
+        return judged(code, now, &regions).or(verdict);
+    }
+    // Written with a trunk prefix, as in +44 (0)20…: the library knows where it is one.
+    let Ok(parsed) = phonenumber::parse(None, format!("+{digits}")) else { return verdict };
+    let stripped = parsed.national().to_string();
+    if stripped == rest { verdict } else { judged(code, &stripped, &regions).or(verdict) }
+}
+
+/// Digits as they are dialed within a country.
+fn national(digits: &str, default: Country) -> Result<Number, NumberError> {
+    let id: Id = default.code().parse().map_err(|_| NumberError::NoCountry)?;
+    let parsed = phonenumber::parse(Some(id), digits).map_err(|_| lengths(default, digits))?;
+    let code = parsed.code().value();
+    judged(code, &parsed.national().to_string(), &DATABASE.region(&code).unwrap_or_default())
+}
+
+fn lengths(country: Country, national: &str) -> NumberError {
+    match national.len() {
+        len if len > DIGITS_MAX => NumberError::TooLong,
+        0..=3 => short(national),
+        _ => NumberError::WrongLength { country, digits: count(national) },
+    }
+}
+
+fn count(digits: &str) -> u8 {
+    u8::try_from(digits.len()).unwrap_or(u8::MAX)
+}
+
+/// Judges a national number by the library's metadata of the regions that share the country code.
+fn judged(code: u16, national: &str, regions: &[&str]) -> Result<Number, NumberError> {
+    let calling = code.to_string();
+    if calling.len() + national.len() > DIGITS_MAX {
+        return Err(NumberError::TooLong);
+    }
+    let number = Number::of(&calling, national);
+    let country = number.country();
+    if country == Country::UNKNOWN {
+        // 800, 881 and other codes of no country: unknown price and no zone.
+        return Err(NumberError::UnknownCountryCode);
+    }
+    let metadata = || regions.iter().filter_map(|id| DATABASE.by_id(*id));
+    if metadata().any(|metadata| is_costly(metadata, national)) {
+        return Err(NumberError::Premium { country });
+    }
+    if metadata().any(|metadata| is_subscriber(metadata, national)) {
+        return Ok(number);
+    }
+    if metadata().any(|metadata| is_machine(metadata, national)) {
+        return Err(NumberError::NotAPerson { country });
+    }
+    let possible = metadata().any(|metadata| {
+        metadata.descriptors().general().possible_length().contains(&u16::from(count(national)))
+    });
+    Err(if possible { NumberError::NotAssigned { country } } else { lengths(country, national) })
+}
+
+fn is_costly(metadata: &Metadata, national: &str) -> bool {
+    let kinds = metadata.descriptors();
+    [kinds.premium_rate(), kinds.shared_cost(), kinds.personal_number()]
+        .into_iter()
+        .any(|kind| matches(kind, national))
+}
+
+fn is_machine(metadata: &Metadata, national: &str) -> bool {
+    let kinds = metadata.descriptors();
+    [kinds.pager(), kinds.voicemail()].into_iter().any(|kind| matches(kind, national))
+}
+
+fn is_subscriber(metadata: &Metadata, national: &str) -> bool {
+    let kinds = metadata.descriptors();
+    matches(Some(kinds.general()), national)
+        && [kinds.fixed_line(), kinds.mobile(), kinds.voip(), kinds.toll_free(), kinds.uan()]
+            .into_iter()
+            .any(|kind| matches(kind, national))
+}
+
+/// Whether a kind's pattern covers the whole number. The library's own test accepts a match of
+/// the beginning.
+fn matches(kind: Option<&Descriptor>, national: &str) -> bool {
+    kind.is_some_and(|kind| {
+        let lengths = kind.possible_length();
+        (lengths.is_empty() || lengths.contains(&u16::from(count(national))))
+            && kind
+                .national_number()
+                .find(national)
+                .is_some_and(|hit| hit.start() == 0 && hit.end() == national.len())
+    })
+}
