@@ -1,0 +1,4 @@
+//! The adapters against small servers over real sockets.
+
+mod server;
+mod twilio;
