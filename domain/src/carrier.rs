@@ -192,5 +192,7 @@ pub enum InstructionOutcome {
     /// Try again later.
     Retry,
     /// Refused for good, with the carrier's code.
-    Refused { code: u32 },
+    Refused {
+        code: u32,
+    },
 }

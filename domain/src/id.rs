@@ -142,6 +142,10 @@ impl FromStr for Attempt {
         else {
             return Err(bad);
         };
-        Ok(Attempt { company: company.parse()?, call: call.parse()?, number: number.parse().map_err(|_| bad)? })
+        Ok(Attempt {
+            company: company.parse()?,
+            call: call.parse()?,
+            number: number.parse().map_err(|_| bad)?,
+        })
     }
 }

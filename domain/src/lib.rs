@@ -4,9 +4,20 @@
 //! arguments; decisions go out as data.
 
 pub mod agent;
+pub mod call;
+pub mod campaign;
 pub mod carrier;
+pub mod codec;
+pub mod company;
+pub mod contact_file;
+pub mod customer;
+pub mod dial;
+pub mod effect;
 pub mod id;
+pub mod machine;
 pub mod phone;
 pub mod retry;
+pub mod row;
+pub mod sealed;
 pub mod time;
 pub mod window;

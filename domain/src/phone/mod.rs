@@ -12,7 +12,7 @@ mod parse;
 mod place;
 mod spelling;
 mod world;
-mod zone;
+pub mod zone;
 mod zone_names;
 
 #[cfg(test)]

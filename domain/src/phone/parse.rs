@@ -17,7 +17,7 @@ const DIGITS_MAX: usize = 15;
 const AMERICAN_DIGITS: usize = 10;
 
 /// Free for whoever calls them, and of no place.
-const TOLL_FREE: [&str; 7] = ["800", "833", "844", "855", "866", "877", "888"];
+pub(super) const TOLL_FREE: [&str; 7] = ["800", "833", "844", "855", "866", "877", "888"];
 
 const EMERGENCY: [&str; 14] =
     ["000", "100", "101", "102", "103", "108", "110", "111", "112", "115", "118", "119", "911", "999"];

@@ -107,3 +107,204 @@ fn a_number_does_not_show_itself() {
     }
     assert_eq!(number.last4(), "0123");
 }
+
+mod against_the_library {
+    use super::*;
+    use phonenumber::metadata::DATABASE;
+    use proptest::prelude::*;
+
+    fn valid(e164: &str) -> bool {
+        phonenumber::parse(None, e164).is_ok_and(|number| phonenumber::is_valid(&number))
+    }
+
+    /// Every area code of the table with every kind of exchange, not only random ones.
+    #[test]
+    fn each_area_code_of_the_fast_way_is_known_to_the_library() {
+        for area in 200..1000 {
+            let text = format!("+1{area}5550123");
+            let ours = Number::parse(&text, None);
+            match ours {
+                Ok(number) => {
+                    assert!(valid(&text), "{area} is not assigned");
+                    let toll_free = parse::TOLL_FREE.contains(&area.to_string().as_str());
+                    assert_eq!(zones_of(&number).is_empty(), toll_free, "{area}");
+                    assert_eq!(us_state(&number).is_some(), number.country() == Country::US && !toll_free);
+                }
+                Err(NumberError::Premium { .. }) => assert!(valid(&text), "{area}"),
+                // 600 is for machines and voice over IP of no place.
+                Err(_) => assert!(!valid(&text) || area == 600, "{area} is refused"),
+            }
+        }
+    }
+
+    /// The library has an example of each kind of number of each region.
+    #[test]
+    fn the_examples_of_every_region_are_read_and_placed() {
+        let mut tried = 0;
+        for metadata in DATABASE.iter() {
+            let Some(region) = Country::new(metadata.id()) else { continue };
+            for kind in [metadata.descriptors().fixed_line(), metadata.descriptors().mobile()] {
+                let Some(national) = kind.and_then(|kind| kind.example()) else { continue };
+                let text = format!("+{}{national}", metadata.country_code());
+                let number = Number::parse(&text, None).unwrap_or_else(|e| panic!("{region} {text}: {e}"));
+                assert_eq!(number.as_e164(), text, "{region}");
+                assert!(!zones_of(&number).is_empty(), "{region} {text} has no zone");
+                // These share a country code and cannot be told apart by a short prefix.
+                if !["BL", "MF", "GP", "GG", "JE", "IM", "YT", "RE", "AX", "FI", "CW", "BQ"]
+                    .contains(&region.code())
+                {
+                    assert_eq!(number.country(), region, "{text}");
+                }
+                tried += 1;
+            }
+        }
+        assert!(tried > 400, "{tried}");
+    }
+
+    #[test]
+    fn premium_examples_are_refused() {
+        let mut tried = 0;
+        for metadata in DATABASE.iter() {
+            if Country::new(metadata.id()).is_none() {
+                continue;
+            }
+            let kinds = metadata.descriptors();
+            for kind in [kinds.premium_rate(), kinds.shared_cost(), kinds.personal_number()] {
+                let Some(national) = kind.and_then(|kind| kind.example()) else { continue };
+                let text = format!("+{}{national}", metadata.country_code());
+                let got = Number::parse(&text, None);
+                assert!(matches!(got, Err(NumberError::Premium { .. })), "{} {text}: {got:?}", metadata.id());
+                tried += 1;
+            }
+        }
+        assert!(tried > 100, "{tried}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// What the fast way accepts is valid for the library, and what it refuses is not, apart
+        /// from service codes, costly numbers and 600.
+        #[test]
+        fn the_fast_way_agrees(area in 200u32..1000, exchange in 0u32..1000, line in 0u32..10_000) {
+            let text = format!("+1{area}{exchange:03}{line:04}");
+            let service = area % 100 == 11 || exchange % 100 == 11;
+            match Number::parse(&text, None) {
+                Ok(number) => {
+                    prop_assert!(valid(&text));
+                    prop_assert_eq!(number.as_e164(), &text);
+                }
+                Err(NumberError::Premium { .. }) => prop_assert!(valid(&text)),
+                Err(_) => prop_assert!(service || area == 600 || !valid(&text), "{}", text),
+            }
+        }
+
+        /// Other countries: accepted means valid, and at home and abroad is the same number.
+        #[test]
+        fn the_slow_way_agrees(code in prop::sample::select(vec!["44", "49", "33", "39", "61", "91", "55", "81"]), national in "[1-9][0-9]{6,10}") {
+            let text = format!("+{code}{national}");
+            if let Ok(number) = Number::parse(&text, None) {
+                let library = phonenumber::parse(None, number.as_e164()).unwrap();
+                prop_assert!(phonenumber::is_valid(&library));
+            }
+        }
+    }
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn american() -> impl Strategy<Value = String> {
+        (
+            prop::sample::select(vec!["212", "415", "602", "808", "907", "416", "208"]),
+            200u32..1000,
+            0u32..10_000,
+        )
+            .prop_filter("service codes", |(_, exchange, _)| exchange % 100 != 11)
+            .prop_map(|(area, exchange, line)| format!("{area}{exchange}{line:04}"))
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,40}", region in "[A-Z]{2}") {
+            let _ = parse(&text, &region);
+        }
+
+        #[test]
+        fn digits_and_signs_do_not_make_it_panic(text in "[+0-9() .x-]{0,30}", region in prop::sample::select(vec!["US", "GB", "DE", "IT", "AU", "MX", "ZZ"])) {
+            if let Ok(number) = parse(&text, region) {
+                prop_assert_eq!(Number::from_e164(number.as_e164()), Ok(number));
+                prop_assert_eq!(Number::parse(number.as_e164(), None), Ok(number));
+                prop_assert_ne!(number.country(), Country::UNKNOWN);
+            }
+        }
+
+        #[test]
+        fn separators_do_not_matter(digits in american(), marks in prop::collection::vec("[ .()/-]{0,2}", 11), one in any::<bool>()) {
+            let plain = format!("+1{digits}");
+            let digits = if one { format!("1{digits}") } else { digits };
+            let written: String = digits.chars().zip(&marks).map(|(c, mark)| format!("{mark}{c}")).collect();
+            prop_assert_eq!(parse(&written, "US").unwrap().as_e164(), plain);
+        }
+
+        #[test]
+        fn no_message_repeats_the_number(digits in "[0-9]{7,18}") {
+            if let Err(error) = parse(&digits, "US") {
+                prop_assert!(!error.to_string().contains(&digits));
+            }
+        }
+
+        #[test]
+        fn stored_texts_of_another_form_are_refused(text in "\\PC{0,20}") {
+            let well_formed = text.strip_prefix('+').is_some_and(|digits| {
+                (5..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0')
+            });
+            prop_assert_eq!(Number::from_e164(&text).is_ok(), well_formed);
+        }
+    }
+}
+
+#[test]
+fn places() {
+    let zones = |text: &str| -> Vec<&'static str> {
+        zones_of(&Number::from_e164(text).unwrap()).iter().filter_map(Zone::name).collect()
+    };
+    for (text, want) in [
+        ("+12125550123", &["America/New_York"][..]),
+        ("+16025550123", &["America/Phoenix"]),
+        ("+19285550123", &["America/Phoenix", "America/Denver"]),
+        ("+12085550123", &["America/Boise", "America/Los_Angeles"]),
+        ("+18505550123", &["America/New_York", "America/Chicago"]),
+        ("+18085550123", &["Pacific/Honolulu"]),
+        ("+17875550123", &["America/Puerto_Rico"]),
+        ("+18005550123", &[]),
+        ("+442079460123", &["Europe/London"]),
+        ("+493023125123", &["Europe/Berlin"]),
+        ("+34600000000", &["Europe/Madrid", "Atlantic/Canary"]),
+        ("+34928123456", &["Atlantic/Canary"]),
+        ("+74951234567", &["Europe/Moscow"]),
+        ("+999123456", &[]),
+    ] {
+        assert_eq!(zones(text), want, "{text}");
+    }
+    let state = |text: &str| us_state(&Number::from_e164(text).unwrap()).map(|state| state.to_string());
+    assert_eq!(state("+16065550123").as_deref(), Some("KY"));
+    assert_eq!(state("+12025550123").as_deref(), Some("DC"));
+    assert_eq!(state("+14165550123"), None);
+    assert_eq!(state("+18005550123"), None);
+    assert_eq!(state("+442079460123"), None);
+}
+
+#[test]
+fn the_contacts_own_zone_beats_the_number() {
+    let number = Number::from_e164("+12125550123").unwrap();
+    let phoenix = Zone::by_name("America/Phoenix").unwrap();
+    assert_eq!(
+        locate(&number, Some(phoenix)),
+        Located { zones: phoenix.into(), source: ZoneSource::Contact }
+    );
+    assert_eq!(locate(&number, None).source, ZoneSource::Number);
+    let toll_free = Number::from_e164("+18005550123").unwrap();
+    assert_eq!(locate(&toll_free, None), Located { zones: ZoneSet::EMPTY, source: ZoneSource::Unknown });
+}

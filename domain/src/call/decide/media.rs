@@ -1,0 +1,78 @@
+//! The document that an answered call asks for, and the media connection it leads to.
+
+use super::super::command::{Conversation, Document, MediaEnd, MediaGrant, SaidTurn};
+use super::super::event::What;
+use super::super::state::Phase;
+use super::{Draft, carrier};
+use crate::carrier::Instruction;
+use crate::row::{RowKey, RowWrite, Turn};
+
+/// A call that has lost its media this often is given up.
+const GENERATIONS_MAX: u32 = 6;
+
+/// The gate: one carrier call per attempt gets the conversation, any other is told to hang up.
+pub(super) fn document(d: &mut Draft<'_>, attempt: u16, sid: &str, again: bool) -> Document {
+    if d.live(attempt).is_none() || !carrier::adopt(d, attempt, sid) {
+        return Document::Hangup;
+    }
+    let Some(live) = d.s.live.as_ref() else { return Document::Hangup };
+    let over = live.hangup_sent || live.message_left || live.conversation_over || d.s.cancel;
+    if over || (again && live.generation >= GENERATIONS_MAX) {
+        return Document::Hangup;
+    }
+    // Only an answered call asks for its document.
+    carrier::answered(d);
+    Document::Connect
+}
+
+pub(super) fn opened(d: &mut Draft<'_>, attempt: u16, sid: &str) -> MediaGrant {
+    if d.live(attempt).is_none() || !carrier::adopt(d, attempt, sid) {
+        return MediaGrant::Refused;
+    }
+    let Some(live) = d.s.live.as_ref() else { return MediaGrant::Refused };
+    let Some(customer) = d.s.customer else { return MediaGrant::Refused };
+    let spent = live.generation >= GENERATIONS_MAX;
+    if live.hangup_sent || live.message_left || live.conversation_over || spent {
+        return MediaGrant::Refused;
+    }
+    let generation = live.generation + 1;
+    carrier::answered(d);
+    d.event(What::MediaOpened { generation });
+    MediaGrant::Go(Box::new(Conversation {
+        generation,
+        customer,
+        agent: d.s.plan.agent.clone(),
+        person: d.s.person.clone(),
+        turns: d.s.turns,
+    }))
+}
+
+pub(super) fn closed(d: &mut Draft<'_>, attempt: u16, generation: u32, end: &MediaEnd) {
+    let Some(live) = d.live(attempt) else { return };
+    // An older connection has been replaced; its end says nothing about the newer one.
+    if live.generation != generation || !live.media_open {
+        return;
+    }
+    let sid = live.sid.clone();
+    let silent = live.hangup_sent || live.message_left;
+    d.event(What::MediaClosed { generation, end: end.clone() });
+    // The agent has ended the conversation: nobody is left to talk to the person.
+    if let (MediaEnd::Agent(_), false, Some(sid)) = (end, silent, sid) {
+        d.instruct(sid, Instruction::Hangup);
+    }
+}
+
+pub(super) fn said(d: &mut Draft<'_>, attempt: u16, generation: u32, turns: &[SaidTurn]) {
+    let Some(live) = d.live(attempt) else { return };
+    if live.generation != generation || turns.is_empty() || d.s.phase == Phase::Ended {
+        return;
+    }
+    let (company, call, first) = (d.company(), d.call(), d.s.turns);
+    let mut no = first;
+    for turn in turns {
+        let row = Turn { at: turn.at, speaker: turn.speaker, text: turn.text.clone() };
+        d.rows.push(RowWrite::set(RowKey::Turn { company, call, no }, &row));
+        no += 1;
+    }
+    d.event(What::Said { first, count: no - first });
+}

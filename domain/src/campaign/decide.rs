@@ -1,0 +1,270 @@
+//! The decisions of a campaign.
+
+use super::command::{Command, Reply, Status};
+use super::event::{Event, What, evolve};
+use super::state::{Config, Phase, Reason, State};
+use super::{Campaign, claim, contacts, returned};
+use crate::company::Share;
+use crate::effect::Effect;
+use crate::id::{CampaignId, Entity};
+use crate::machine::{Context, Decision, Rejection};
+use crate::row::{Fact, RowKey, RowWrite};
+use crate::time::Millis;
+
+pub(super) fn facts(me: Entity, s: &State, command: &Command, now: Millis) -> Vec<Fact> {
+    match command {
+        Command::AddContacts { contacts } => contacts::facts(me, contacts),
+        Command::Declined(x) => returned::facts(me, x.contact, None),
+        Command::Released(x) => returned::facts(me, x.contact, None),
+        Command::Finished(x) => match x.contact {
+            Some(no) => returned::facts(me, no, returned::queued_key(me, x)),
+            None => Vec::new(),
+        },
+        Command::Tick if claim::wants_queue(s, command, now) => {
+            vec![Fact::Ready { company: me.company, campaign: CampaignId(me.id), limit: claim::PAGE }]
+        }
+        Command::Tick
+        | Command::Create { .. }
+        | Command::Configure { .. }
+        | Command::Enqueue { .. }
+        | Command::Start
+        | Command::Pause { .. }
+        | Command::Resume
+        | Command::Stop
+        | Command::Share(_) => Vec::new(),
+    }
+}
+
+pub(super) fn decide(
+    s: &State,
+    command: &Command,
+    cx: &Context<'_>,
+) -> Result<Decision<Campaign>, Rejection> {
+    match command {
+        Command::AddContacts { contacts } => return contacts::add(s, contacts, cx),
+        Command::Enqueue { .. } => return contacts::enqueue(s, command, cx),
+        Command::Tick => return claim::claim(s, cx),
+        Command::Create { .. }
+        | Command::Configure { .. }
+        | Command::Start
+        | Command::Pause { .. }
+        | Command::Resume
+        | Command::Stop
+        | Command::Share(_)
+        | Command::Declined(_)
+        | Command::Released(_)
+        | Command::Finished(_) => {}
+    }
+    let mut d = Draft::new(s, cx);
+    match command {
+        Command::Create { name, config, direct } => create(&mut d, name, config, *direct)?,
+        _ if s.phase == Phase::Absent => return Err(Rejection::NotFound("campaign")),
+        Command::Configure { config } => configure(&mut d, config)?,
+        Command::Start => start(&mut d)?,
+        Command::Pause { reason } => pause(&mut d, *reason)?,
+        Command::Resume => resume(&mut d)?,
+        Command::Stop => stop(&mut d)?,
+        Command::Share(share) => shared(&mut d, share),
+        Command::Declined(x) => returned::declined(&mut d, x)?,
+        Command::Released(x) => returned::released(&mut d, x)?,
+        Command::Finished(x) => returned::finished(&mut d, x)?,
+        Command::AddContacts { .. } | Command::Enqueue { .. } | Command::Tick => {}
+    }
+    Ok(d.done())
+}
+
+pub(super) fn status(s: &State) -> Reply {
+    Reply::Status(Status { phase: s.phase })
+}
+
+pub(super) struct Draft<'a> {
+    over_before: bool,
+    pub s: State,
+    pub cx: &'a Context<'a>,
+    pub events: Vec<Event>,
+    pub effects: Vec<Effect>,
+    pub rows: Vec<RowWrite>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(s: &State, cx: &'a Context<'a>) -> Self {
+        Draft {
+            over_before: claim::over(s),
+            s: s.clone(),
+            cx,
+            events: Vec::new(),
+            effects: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Whether this decision brought it down to its share.
+    pub fn came_down(&self) -> bool {
+        self.over_before && !claim::over(&self.s)
+    }
+
+    pub fn event(&mut self, what: What) {
+        let event = Event { at: self.cx.now, what };
+        evolve(&mut self.s, &event);
+        self.events.push(event);
+    }
+
+    fn phase(&mut self, phase: Phase, reason: Option<Reason>) {
+        self.event(What::Phase { phase, reason });
+    }
+
+    /// The gate that every dial reads in its own transaction.
+    fn gate(&mut self, running: bool) {
+        let key = RowKey::Policy { company: self.cx.me.company, campaign: Some(CampaignId(self.cx.me.id)) };
+        let policy = self.s.config.policy(running);
+        self.rows.push(RowWrite::set(key, &policy));
+    }
+
+    fn join(&mut self) {
+        let join = claim::join(&self.s, CampaignId(self.cx.me.id));
+        self.effects.push(Effect::send(Entity::company(self.cx.me.company), join));
+    }
+
+    pub fn end(&mut self, phase: Phase) {
+        let reason = self.s.reason;
+        self.phase(phase, reason);
+        self.gate(false);
+        returned::leave(self);
+    }
+
+    fn done(self) -> Decision<Campaign> {
+        let reply = status(&self.s);
+        Decision { events: self.events, effects: self.effects, rows: self.rows, reply }
+    }
+}
+
+/// As [`Draft::end`], for a decision that is not a draft.
+pub(super) fn end(s: &mut State, cx: &Context<'_>, d: &mut Decision<Campaign>, phase: Phase) {
+    let event = Event { at: cx.now, what: What::Phase { phase, reason: s.reason } };
+    evolve(s, &event);
+    d.events.push(event);
+    returned::end_rows(d, cx, &s.config.policy(false));
+}
+
+fn illegal(s: &State, command: &'static str) -> Rejection {
+    Rejection::IllegalTransition { state: s.phase.name(), command }
+}
+
+fn create(d: &mut Draft<'_>, name: &str, config: &Config, direct: bool) -> Result<(), Rejection> {
+    if d.s.phase != Phase::Absent {
+        return Err(Rejection::AlreadyExists);
+    }
+    if name.trim().is_empty() || name.len() > 200 {
+        return Err(Rejection::invalid("name", "1 to 200 bytes"));
+    }
+    if !direct {
+        config.validate().map_err(|e| Rejection::invalid(e.field, e.why))?;
+    }
+    let (company, campaign) = (d.cx.me.company, CampaignId(d.cx.me.id));
+    d.event(What::Created { name: name.to_owned(), config: Box::new(config.clone()), direct });
+    d.gate(false);
+    if direct {
+        // There is nobody to start it: it serves from the moment the company exists.
+        d.phase(Phase::Starting, None);
+        d.join();
+    } else {
+        d.rows.push(RowWrite::mark(RowKey::CampaignByTime { company, at: d.cx.now, campaign }));
+    }
+    Ok(())
+}
+
+fn configure(d: &mut Draft<'_>, config: &Config) -> Result<(), Rejection> {
+    let changeable = matches!(d.s.phase, Phase::Draft | Phase::Paused) || d.s.direct;
+    if !changeable {
+        return Err(illegal(&d.s, "configure"));
+    }
+    if !d.s.direct {
+        config.validate().map_err(|e| Rejection::invalid(e.field, e.why))?;
+    }
+    d.event(What::Configured { config: Box::new(config.clone()) });
+    let running = d.s.phase == Phase::Running;
+    d.gate(running);
+    if d.s.direct {
+        d.join();
+    }
+    Ok(())
+}
+
+fn start(d: &mut Draft<'_>) -> Result<(), Rejection> {
+    match d.s.phase {
+        Phase::Draft if d.s.counts.contacts == 0 => {
+            Err(Rejection::invalid("contacts", "the campaign has none: import contacts first"))
+        }
+        Phase::Draft => {
+            d.phase(Phase::Starting, None);
+            d.join();
+            Ok(())
+        }
+        Phase::Starting | Phase::Running => Ok(()),
+        _ => Err(illegal(&d.s, "start")),
+    }
+}
+
+fn pause(d: &mut Draft<'_>, reason: Reason) -> Result<(), Rejection> {
+    match d.s.phase {
+        Phase::Starting | Phase::Running | Phase::Resuming => {
+            halt(d, reason);
+            returned::settle(d);
+            Ok(())
+        }
+        Phase::Pausing | Phase::Paused => Ok(()),
+        _ => Err(illegal(&d.s, "pause")),
+    }
+}
+
+/// No dial is permitted from this commit on.
+pub(super) fn halt(d: &mut Draft<'_>, reason: Reason) {
+    d.phase(Phase::Pausing, Some(reason));
+    d.gate(false);
+}
+
+fn resume(d: &mut Draft<'_>) -> Result<(), Rejection> {
+    match d.s.phase {
+        Phase::Pausing | Phase::Paused => {
+            d.phase(Phase::Resuming, None);
+            d.join();
+            Ok(())
+        }
+        Phase::Resuming | Phase::Running => Ok(()),
+        _ => Err(illegal(&d.s, "resume")),
+    }
+}
+
+fn stop(d: &mut Draft<'_>) -> Result<(), Rejection> {
+    if d.s.phase == Phase::Stopped || d.s.phase == Phase::Stopping {
+        return Ok(());
+    }
+    if d.s.phase.is_final() {
+        return Err(illegal(&d.s, "stop"));
+    }
+    d.phase(Phase::Stopping, Some(Reason::Operator));
+    d.gate(false);
+    returned::settle(d);
+    Ok(())
+}
+
+fn shared(d: &mut Draft<'_>, share: &Share) {
+    let old = d.s.share.as_ref().map_or(0, |x| x.version);
+    if share.version > old {
+        d.event(What::Shared(Box::new(share.clone())));
+    }
+    if matches!(d.s.phase, Phase::Starting | Phase::Resuming) {
+        d.phase(Phase::Running, None);
+        d.gate(true);
+        returned::settle(d);
+    }
+    // The company learns what is still in use, so that it lends nothing twice.
+    d.effects.push(Effect::send(
+        Entity::company(d.cx.me.company),
+        crate::company::Command::Shared {
+            campaign: CampaignId(d.cx.me.id),
+            version: share.version,
+            in_use: claim::in_use(&d.s),
+        },
+    ));
+}

@@ -1,0 +1,165 @@
+//! The decisions of a customer.
+
+use super::Customer;
+use super::command::{Command, Enrich, Known, Reply};
+use super::event::{Entry, Event, History, State, Status, TAGS_MAX, What, evolve};
+use crate::id::{CallId, CustomerId, Entity};
+use crate::machine::{Context, Decision, Machine, Rejection};
+use crate::row::{ConsentEntry, DncEntry, Fact, RowKey, RowWrite};
+use crate::sealed::Sealed;
+
+fn counted_key(me: Entity, call: CallId) -> RowKey {
+    RowKey::Counted { company: me.company, customer: CustomerId(me.id), call }
+}
+
+pub(super) fn facts(me: Entity, s: &State, command: &Command) -> Vec<Fact> {
+    let (company, customer) = (me.company, CustomerId(me.id));
+    match command {
+        Command::Recognise(r) => {
+            let key = (r.new_key.is_some() && !Customer::exists(s))
+                .then_some(Fact::Row(RowKey::CustomerKey { company, customer }));
+            [Some(Fact::Row(counted_key(me, r.call))), key].into_iter().flatten().collect()
+        }
+        Command::CallEnded(c) => vec![Fact::Row(counted_key(me, c.call))],
+        Command::Enrich(_)
+        | Command::DoNotCall { .. }
+        | Command::AllowCalls
+        | Command::Consent { .. }
+        | Command::RevokeConsent
+        | Command::Note { .. }
+        | Command::Get => Vec::new(),
+    }
+}
+
+struct Draft<'a> {
+    s: State,
+    cx: &'a Context<'a>,
+    events: Vec<Event>,
+    rows: Vec<RowWrite>,
+}
+
+impl Draft<'_> {
+    /// One event and its one row of history.
+    fn record(&mut self, what: What, entry: Entry) {
+        let no = self.s.history;
+        let me = self.cx.me;
+        let key = RowKey::CustomerHistory { company: me.company, customer: CustomerId(me.id), no };
+        self.rows.push(RowWrite::set(key, &History { at: self.cx.now, entry }));
+        let event = Event { at: self.cx.now, what };
+        evolve(&mut self.s, &event);
+        self.events.push(event);
+    }
+
+    fn create(&mut self, phone: &Sealed, last4: [u8; 4]) {
+        if !Customer::exists(&self.s) {
+            self.record(What::Created { phone: phone.clone(), last4 }, Entry::CustomerCreated);
+        }
+    }
+}
+
+pub(super) fn decide(
+    s: &State,
+    command: &Command,
+    cx: &Context<'_>,
+) -> Result<Decision<Customer>, Rejection> {
+    let (company, customer) = (cx.me.company, CustomerId(cx.me.id));
+    let returning = Customer::exists(s);
+    let mut counted = false;
+    let mut d = Draft { s: s.clone(), cx, events: Vec::new(), rows: Vec::new() };
+    match command {
+        Command::Recognise(r) => {
+            let key = counted_key(cx.me, r.call);
+            let seen = cx.facts.present(&key)?;
+            if let (Some(new_key), false) = (&r.new_key, returning) {
+                let row = RowKey::CustomerKey { company, customer };
+                if cx.facts.present(&row)? {
+                    return Err(Rejection::internal("the person has a key already"));
+                }
+                d.rows.push(RowWrite::set(row, new_key));
+            }
+            d.create(&r.phone, r.last4);
+            if !seen {
+                counted = true;
+                d.rows.push(RowWrite::mark(key));
+                d.record(What::Recognised { call: r.call }, Entry::CallStarted { call: r.call });
+            }
+        }
+        Command::CallEnded(c) => {
+            let key = counted_key(cx.me, c.call);
+            counted = !cx.facts.present(&key)?;
+            d.create(&c.phone, c.last4);
+            if counted {
+                d.rows.push(RowWrite::mark(key));
+            }
+            let what =
+                What::CallEnded { call: c.call, disposition: c.disposition, talk_ms: c.talk_ms, counted };
+            let entry = Entry::CallCompleted {
+                call: c.call,
+                direction: c.direction,
+                disposition: c.disposition,
+                attempts: c.attempts,
+                talk_ms: c.talk_ms,
+            };
+            d.record(what, entry);
+        }
+        Command::DoNotCall { source, call } => {
+            // A person who never called can ask not to be called: the entry needs no customer.
+            let entry = DncEntry { at: cx.now, source: *source, call: *call };
+            d.rows.push(RowWrite::set(RowKey::Dnc { company, customer }, &entry));
+            if returning && !s.do_not_call {
+                d.record(What::DoNotCall { source: *source }, Entry::DoNotCall { source: *source });
+            }
+        }
+        Command::AllowCalls => {
+            d.rows.push(RowWrite::clear(RowKey::Dnc { company, customer }));
+            if returning && s.do_not_call {
+                d.record(What::CallsAllowed, Entry::CallsAllowed);
+            }
+        }
+        Command::Consent { basis } => {
+            let entry = ConsentEntry { at: cx.now, basis: *basis, revoked_at: None };
+            d.rows.push(RowWrite::set(RowKey::Consent { company, customer }, &entry));
+            if returning {
+                d.record(What::Consented { basis: *basis }, Entry::ConsentGiven { basis: *basis });
+            }
+        }
+        Command::RevokeConsent => {
+            let basis = s.consent.unwrap_or(crate::row::ConsentBasis::Oral);
+            let entry = ConsentEntry { at: cx.now, basis, revoked_at: Some(cx.now) };
+            d.rows.push(RowWrite::set(RowKey::Consent { company, customer }, &entry));
+            if returning {
+                d.record(What::ConsentRevoked, Entry::ConsentRevoked);
+            }
+        }
+        _ if !returning => return Err(Rejection::NotFound("customer")),
+        Command::Enrich(e) => enrich(&mut d, e)?,
+        Command::Note { text } => d.record(What::Noted, Entry::NoteAdded { text: text.clone() }),
+        Command::Get => {}
+    }
+    let reply = Reply::Known(Box::new(Known { state: d.s, returning, counted }));
+    Ok(Decision { events: d.events, effects: Vec::new(), rows: d.rows, reply })
+}
+
+fn enrich(d: &mut Draft<'_>, e: &Enrich) -> Result<(), Rejection> {
+    if e.status == Some(Status::Absent) {
+        return Err(Rejection::invalid("status", "a customer cannot be made absent"));
+    }
+    if let Some(tags) = &e.tags {
+        if tags.len() > TAGS_MAX {
+            return Err(Rejection::invalid("tags", "at most 20"));
+        }
+        if tags.iter().any(|t| t.is_empty() || t.len() > 50) {
+            return Err(Rejection::invalid("tags", "1 to 50 bytes each"));
+        }
+    }
+    if e.person.as_ref().is_some_and(|p| p.0.len() > 2_000) {
+        return Err(Rejection::invalid("person", "name, e-mail and address take at most 2000 bytes"));
+    }
+    let entry = match e.status {
+        Some(to) if to != d.s.status => Entry::StatusChanged { to },
+        _ => Entry::CustomerUpdated,
+    };
+    let what = What::Enriched { status: e.status, person: e.person.clone(), tags: e.tags.clone() };
+    d.record(what, entry);
+    Ok(())
+}
