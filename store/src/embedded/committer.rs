@@ -1,99 +1,34 @@
 //! The one thread that commits: it takes whatever waits, checks each transaction against what was
-//! committed since it read, writes all that pass as one batch with one sync, and only then makes
+//! committed since it read, writes all that pass as one group with one sync, and only then makes
 //! the new state visible and answers.
 
-use super::disk::Put;
+use super::background::Background;
 use super::engine::Engine;
 use super::failure::Trouble;
-use super::reads::{Reads, fingerprint};
-use super::resolver::{FingerprintMap, Resolver, Verdict};
+use super::group::{Batch, Commit, CommitRow, Outcome};
+use super::journal::Journal;
+use super::resolver::{Resolver, Verdict};
+use super::space::Space;
+use super::tables::Tables;
 use super::view::View;
-use crate::overlay::{Mutation, Writes, added};
-use crate::{CommitError, StoreError, TRANSACTION_MS_MAX};
+use super::views::Views;
+use crate::overlay::added;
+use crate::{CommitError, StoreError};
 use bytes::Bytes;
 use metrics::{Counter, Histogram};
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::sync::oneshot;
 
-pub(super) type Outcome = Result<(), CommitError>;
-
-/// A transaction on its way to the disk.
-pub(super) struct Commit {
-    /// The version it read at, if it read anything.
-    pub read_version: Option<u64>,
-    pub reads: Reads,
-    pub rows: Vec<Row>,
-    pub cleared: Vec<(Bytes, Bytes)>,
-    pub bytes: usize,
-    pub queued_at: Instant,
-    pub reply: oneshot::Sender<Outcome>,
-}
-
-/// One key's mutation with its hash, computed by the caller.
-pub(super) struct Row {
-    pub fingerprint: u64,
-    pub key: Bytes,
-    pub mutation: Mutation,
-}
-
-impl Commit {
-    pub fn new(view: Option<&View>, reads: Reads, writes: Writes, reply: oneshot::Sender<Outcome>) -> Self {
-        let bytes = writes.bytes + reads.bytes();
-        let rows = writes.rows.into_iter().map(|(key, mutation)| Row {
-            fingerprint: fingerprint(&key),
-            key,
-            mutation,
-        });
-        Self {
-            read_version: view.map(View::version),
-            reads,
-            rows: rows.collect(),
-            cleared: writes.cleared.into_iter().map(|(begin, end)| (begin.into(), end.into())).collect(),
-            bytes,
-            queued_at: Instant::now(),
-            reply,
-        }
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-/// What a group will write: the last word on each key.
-#[derive(Default)]
-struct Batch {
-    puts: Vec<(Bytes, Put)>,
-    by_fingerprint: FingerprintMap<usize>,
-}
-
-impl Batch {
-    /// Where `key` stands or would have to be noted. Keys that share a hash follow one another.
-    fn find(&self, mut fingerprint: u64, key: &[u8]) -> Result<usize, u64> {
-        while let Some(&index) = self.by_fingerprint.get(&fingerprint) {
-            if self.puts[index].0 == key {
-                return Ok(index);
-            }
-            fingerprint = fingerprint.wrapping_add(1);
-        }
-        Err(fingerprint)
-    }
-
-    /// Writes a key; true if it is the first time in this group.
-    fn put(&mut self, fingerprint: u64, key: Bytes, put: Put) -> bool {
-        match self.find(fingerprint, &key) {
-            Ok(index) => {
-                self.puts[index].1 = put;
-                false
-            }
-            Err(slot) => {
-                self.by_fingerprint.insert(slot, self.puts.len());
-                self.puts.push((key, put));
-                true
-            }
-        }
-    }
+pub(super) struct Committer {
+    engine: Arc<Engine>,
+    journal: Journal,
+    tables: Arc<Tables>,
+    background: Arc<Background>,
+    space: Space,
+    resolver: Resolver,
+    views: Views,
+    metrics: Metrics,
+    /// Why nothing can be committed any more.
+    failed: Option<StoreError>,
 }
 
 struct Metrics {
@@ -103,39 +38,48 @@ struct Metrics {
     commit_seconds: Histogram,
 }
 
-pub(super) struct Committer {
-    engine: Arc<Engine>,
-    resolver: Resolver,
-    metrics: Metrics,
-    /// Why nothing can be written any more.
-    failed: Option<Trouble>,
-}
-
 impl Committer {
-    pub fn new(engine: Arc<Engine>) -> Self {
-        let view = engine.view();
-        let resolver = Resolver::new(view.version(), engine.options.conflict_keys_max, TRANSACTION_MS_MAX);
+    pub fn new(
+        engine: Arc<Engine>,
+        journal: Journal,
+        tables: Arc<Tables>,
+        background: Arc<Background>,
+    ) -> Self {
+        let options = &engine.options;
         let metrics = Metrics {
             commits: metrics::counter!("tandem_store_commits_total"),
             conflicts: metrics::counter!("tandem_store_conflicts_total"),
             syncs: metrics::counter!("tandem_store_fsyncs_total"),
             commit_seconds: metrics::histogram!("tandem_store_commit_seconds"),
         };
-        Self { engine, resolver, metrics, failed: None }
+        Self {
+            journal,
+            tables,
+            background,
+            space: Space::new(&options.path, options.free_bytes_min),
+            resolver: Resolver::new(engine.view().version(), options.conflict_bytes_max),
+            views: Views::default(),
+            metrics,
+            failed: None,
+            engine,
+        }
     }
 
-    /// Until the queue is closed and drained.
+    /// Works until the queue is closed and drained.
     pub fn run(mut self) {
         let mut group = Vec::new();
+        let mut outcomes = Vec::new();
         while self.engine.queue.take(&mut group, self.engine.options.group_bytes_max) {
-            let outcomes = self.commit(&mut group);
+            self.commit(&mut group, &mut outcomes);
             self.engine.queue.release(&group);
-            for (commit, outcome) in group.drain(..).zip(outcomes) {
+            for (commit, outcome) in group.drain(..).zip(outcomes.drain(..)) {
                 self.count(&commit, &outcome);
                 // A caller that went away has its transaction committed all the same.
                 let _ = commit.reply.send(outcome);
             }
+            self.rotate_if_full();
         }
+        self.views.revoke();
     }
 
     fn count(&self, commit: &Commit, outcome: &Outcome) {
@@ -147,87 +91,121 @@ impl Committer {
         self.metrics.commit_seconds.record(commit.queued_at.elapsed().as_secs_f64());
     }
 
-    fn commit(&mut self, group: &mut [Commit]) -> Vec<Outcome> {
-        if let Some(trouble) = &self.failed {
-            let refusal = CommitError::Store(trouble.error.clone());
-            return group.iter().map(|_| Err(refusal.clone())).collect();
+    /// Commits a group; `outcomes` gets one for each transaction.
+    fn commit(&mut self, group: &mut [Commit], outcomes: &mut Vec<Outcome>) {
+        let bytes = group.iter().map(|commit| commit.bytes as u64).sum();
+        if let Err(refusal) = self.ready(bytes) {
+            outcomes.extend(group.iter().map(|_| Err(refusal.clone().into())));
+            return;
         }
         let now_ms = self.engine.options.clock.now_ms();
-        let view = self.engine.view();
-        let version = view.version() + 1;
-        self.resolver.begin_group(version, now_ms);
+        let newest = self.engine.view();
+        let sequence = self.tables.next_sequence();
+        let oldest = self.views.oldest(newest.version(), now_ms);
+        self.resolver.begin_group(sequence, oldest);
         let mut batch = Batch::default();
-        let mut outcomes: Vec<Outcome> =
-            group.iter_mut().map(|commit| self.admit(commit, &view, &mut batch)).collect();
-        if batch.puts.is_empty() {
-            return outcomes;
+        outcomes.extend(group.iter_mut().map(|commit| self.admit(commit, &newest, &mut batch)));
+        if outcomes.iter().all(Outcome::is_err) {
+            return;
         }
-        match self.engine.apply(batch.puts.into_iter()) {
-            Ok(()) => {
-                self.metrics.syncs.increment(1);
-                self.engine.publish(version, now_ms);
-            }
-            Err(trouble) => {
-                let failed = trouble.commit_error();
-                outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|o| *o = Err(failed.clone()));
-                tracing::error!(error = %trouble.error, "the store refuses writes from now on");
-                self.failed = Some(trouble);
-            }
+        if let Err(trouble) = self.make_durable(sequence, &batch) {
+            self.resolver.abandon_group(newest.version());
+            let refusal = trouble.commit_error();
+            outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|o| *o = Err(refusal.clone()));
+            self.note_trouble(trouble);
+            return;
         }
-        outcomes
+        self.tables.insert(sequence, batch.into_rows());
+        let replaced = self.engine.publish(View::new(sequence, self.tables.state(sequence)));
+        self.views.replaced(&replaced, now_ms);
+        drop((newest, replaced));
+        self.background.set_lowest_state(self.views.oldest(sequence, now_ms) + 1);
+    }
+
+    /// Whether a group of so many bytes can be taken on.
+    fn ready(&mut self, bytes: u64) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.background.wait_for_room()?;
+        self.space.check(bytes)
+    }
+
+    fn make_durable(&mut self, sequence: u64, batch: &Batch) -> Result<(), Trouble> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.journal.append(sequence, |journal| batch.write_to(journal))?;
+        self.metrics.syncs.increment(1);
+        self.engine.count_group();
+        Ok(())
+    }
+
+    fn note_trouble(&mut self, trouble: Trouble) {
+        tracing::error!(error = %trouble.error, "a group of commits could not be written");
+        if trouble.outcome_unknown {
+            // Whoever reads from now on might see less than a restart will show.
+            self.views.revoke();
+            self.engine.view().revoke();
+            self.failed = Some(StoreError::Unavailable(format!("restart needed: {}", trouble.error)));
+        }
     }
 
     /// Checks one transaction and, if it passes, adds its writes to the batch.
-    fn admit(&mut self, commit: &mut Commit, view: &View, batch: &mut Batch) -> Outcome {
-        if let Some(read_version) = commit.read_version {
-            match self.resolver.check(read_version, &commit.reads) {
+    fn admit(&mut self, commit: &mut Commit, newest: &View, batch: &mut Batch) -> Outcome {
+        if let Some(view) = commit.view.take() {
+            match self.resolver.check(view.version(), &commit.reads) {
                 Verdict::Accepted => {}
                 Verdict::Conflict => return Err(CommitError::Conflict),
                 Verdict::TooOld => return Err(StoreError::TooOld.into()),
             }
         }
-        for (begin, end) in std::mem::take(&mut commit.cleared) {
-            self.clear_range(begin, end, view, batch)?;
-        }
-        for Row { fingerprint, key, mutation } in std::mem::take(&mut commit.rows) {
-            let put = match mutation {
-                Mutation::Set(value) => Put::Value(value),
-                Mutation::Clear => Put::Nothing,
-                Mutation::Add(delta) => {
-                    let stored = match batch.find(fingerprint, &key) {
-                        Ok(index) => match &batch.puts[index].1 {
-                            Put::Value(value) => Some(value.clone()),
-                            Put::Nothing => None,
-                        },
-                        Err(_) => view.get(&key)?,
-                    };
-                    Put::Value(added(stored.as_deref(), delta))
-                }
-            };
-            if batch.put(fingerprint, key.clone(), put) {
-                self.resolver.wrote(fingerprint, key);
+        // Whatever can fail comes first: a transaction goes into the batch whole or not at all.
+        let sums = self.sums(commit, newest, batch)?;
+        for clear in std::mem::take(&mut commit.cleared) {
+            let since = self.resolver.written_since(clear.view.version(), &clear.begin, &clear.end);
+            for (fingerprint, key) in clear.keys.into_iter().chain(since) {
+                self.put(batch, CommitRow { fingerprint, key, value: None }, false);
             }
+            self.resolver.cleared(clear.begin, clear.end);
+        }
+        batch.payload(std::mem::take(&mut commit.payload));
+        for row in commit.rows.drain(..) {
+            self.put(batch, row, true);
+        }
+        for (add, sum) in commit.adds.drain(..).zip(sums) {
+            let row = CommitRow { fingerprint: add.fingerprint, key: add.key, value: Some(sum) };
+            self.put(batch, row, false);
         }
         Ok(())
     }
 
-    fn clear_range(
-        &mut self,
-        begin: Bytes,
-        end: Bytes,
-        view: &View,
-        batch: &mut Batch,
-    ) -> Result<(), StoreError> {
-        for row in view.range(&begin, &end, false, usize::MAX, |rows| rows.collect::<Vec<_>>())? {
-            let (key, _) = row?;
-            batch.put(fingerprint(&key), key, Put::Nothing);
+    fn sums(&self, commit: &Commit, newest: &View, batch: &Batch) -> Result<Vec<Bytes>, StoreError> {
+        let sum = |add: &super::group::CommitAdd| {
+            let index = self.resolver.index_in_group(add.fingerprint);
+            let stored = match index.and_then(|index| batch.value(index, &add.key)) {
+                Some(written) => written,
+                None => newest.get(&add.key)?,
+            };
+            Ok(added(stored.as_deref(), add.delta))
+        };
+        commit.adds.iter().map(sum).collect()
+    }
+
+    fn put(&mut self, batch: &mut Batch, row: CommitRow, in_payload: bool) {
+        let index = self.resolver.index_in_group(row.fingerprint);
+        if let Some(row) = batch.replace(index, row, in_payload) {
+            self.resolver.wrote(row.fingerprint, &row.key, batch.next_index());
+            batch.push(row, in_payload);
         }
-        for (key, put) in &mut batch.puts {
-            if begin <= *key && *key < end {
-                *put = Put::Nothing;
-            }
+    }
+
+    /// Starts a new memtable, and a new file of the journal with it, when the present one is full.
+    fn rotate_if_full(&mut self) {
+        let full = self.engine.options.memtable_bytes;
+        if self.tables.memtable_bytes() >= full || self.journal.active_bytes() >= full {
+            self.background.close_memtable(self.engine.view().version());
+            self.journal.start_file();
         }
-        self.resolver.cleared(begin, end);
-        Ok(())
     }
 }

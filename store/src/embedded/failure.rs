@@ -1,11 +1,11 @@
-//! What went wrong in the files, as typed errors.
+//! What goes wrong in the files, as typed errors.
 
 use crate::{CommitError, StoreError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Why a group could not be applied.
+/// Why a group could not be made durable.
 #[derive(Debug, Clone)]
 pub(super) struct Trouble {
     pub error: StoreError,
@@ -16,7 +16,7 @@ pub(super) struct Trouble {
 impl Trouble {
     /// The group was refused before anything was written.
     pub fn refused(reason: &str) -> Self {
-        Self { error: StoreError::Unavailable(reason.into()), outcome_unknown: false }
+        Self::from(StoreError::Unavailable(reason.into()))
     }
 
     pub fn commit_error(&self) -> CommitError {
@@ -28,73 +28,64 @@ impl Trouble {
     }
 }
 
-/// Runs what opens the files. The engine panics on some kinds of damage; that is damage too.
-pub(super) fn guarded<T>(path: &Path, open: impl FnOnce() -> fjall::Result<T>) -> Result<T, StoreError> {
-    match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(error)) => Err(opening(path, &error)),
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self { error, outcome_unknown: false }
+    }
+}
+
+pub(super) fn corrupt(path: &Path, reason: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { path: path.display().to_string(), reason: reason.into() }
+}
+
+/// A write failed; whether it left something behind is for the caller to say.
+pub(super) fn writing(path: &Path, error: &io::Error) -> Trouble {
+    Trouble::from(io_error(path, error, |text| {
+        StoreError::Unavailable(format!("writing to {} failed: {text}", path.display()))
+    }))
+}
+
+/// Something else than the tables went wrong while opening.
+pub(super) fn opening(path: &Path, error: &io::Error) -> StoreError {
+    io_error(path, error, |text| {
+        StoreError::Unavailable(format!("opening {} failed: {text}", path.display()))
+    })
+}
+
+fn io_error(path: &Path, error: &io::Error, other: impl FnOnce(String) -> StoreError) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            StoreError::Full(format!("{}: {error}", path.display()))
+        }
+        _ => other(error.to_string()),
+    }
+}
+
+/// Runs what works on the tables. Their code panics on some kinds of damage; to us that is damage
+/// like any other.
+pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> lsm_tree::Result<T>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(table_error(path, &error)),
         Err(panic) => Err(corrupt(path, panic_text(panic.as_ref()))),
     }
 }
 
+pub(super) fn table_error(path: &Path, error: &lsm_tree::Error) -> StoreError {
+    let lsm_tree::Error::Io(error) = error else { return corrupt(path, error.to_string()) };
+    match error.kind() {
+        // Tables are complete once they are named; what ends early or is gone was damaged since.
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
+            corrupt(path, error.to_string())
+        }
+        _ => io_error(path, error, |text| {
+            StoreError::Unavailable(format!("the tables in {} failed: {text}", path.display()))
+        }),
+    }
+}
+
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        return (*text).to_owned();
-    }
-    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the engine panicked".to_owned())
-}
-
-pub(super) fn corrupt(path: &Path, reason: String) -> StoreError {
-    StoreError::Corrupt { path: path.display().to_string(), reason }
-}
-
-fn opening(path: &Path, error: &fjall::Error) -> StoreError {
-    match error {
-        fjall::Error::Locked => StoreError::InUse { path: path.display().to_string() },
-        other => match io_error(other) {
-            Some(io) if is_full(io) => StoreError::Full(format!("{}: {io}", path.display())),
-            Some(io)
-                if matches!(
-                    io.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                StoreError::Unavailable(format!("{}: {io}", path.display()))
-            }
-            Some(io) => corrupt(path, io.to_string()),
-            None => corrupt(path, other.to_string()),
-        },
-    }
-}
-
-pub(super) fn writing(path: &Path, error: &fjall::Error) -> Trouble {
-    if matches!(error, fjall::Error::Poisoned) {
-        return Trouble {
-            error: StoreError::Unavailable(format!("an earlier write to {} failed; restart", path.display())),
-            outcome_unknown: false,
-        };
-    }
-    let error = match io_error(error) {
-        Some(io) if is_full(io) => StoreError::Full(format!("{}: {io}", path.display())),
-        _ => StoreError::Unavailable(format!("writing to {} failed: {error}", path.display())),
-    };
-    Trouble { error, outcome_unknown: true }
-}
-
-pub(super) fn reading(error: &fjall::Error) -> StoreError {
-    StoreError::Unavailable(format!("reading failed: {error}"))
-}
-
-fn io_error(error: &fjall::Error) -> Option<&io::Error> {
-    match error {
-        fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => Some(io),
-        _ => None,
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the table code panicked".into())
 }

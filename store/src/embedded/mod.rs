@@ -5,27 +5,37 @@
 //! transaction's reads against what was committed since, writes the group with one sync, makes it
 //! visible and answers. While one group is syncing the next gathers; nobody waits for a timer.
 
+mod background;
 mod committer;
-mod disk;
+mod directory;
 mod engine;
 mod failure;
+mod group;
+mod journal;
 mod queue;
 mod reads;
 mod resolver;
+mod space;
+mod tables;
 mod transaction;
 mod view;
+mod views;
 
 use crate::clock::{Clock, SystemClock};
 use crate::{Store, StoreError, Transaction};
 use async_trait::async_trait;
+use background::Background;
 use committer::Committer;
-use disk::Disk;
+use directory::Directory;
 use engine::Engine;
+use journal::Recovered;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use tables::Tables;
 use transaction::Optimistic;
+use view::View;
 
 const MIB: usize = 1024 * 1024;
 
@@ -36,18 +46,20 @@ pub struct Options {
     pub path: PathBuf,
     /// Blocks of data kept in memory, in bytes.
     pub cache_bytes: u64,
-    /// Newest data kept in memory before it is written to a table, in bytes. Up to three times
-    /// this is held while tables are being written; it also bounds what a restart replays.
+    /// Newest rows kept in memory before they are written to a table, in bytes. Up to four times
+    /// this is held, in memory and in the journal, while tables are being written. It also bounds
+    /// what a restart has to read again.
     pub memtable_bytes: u64,
-    /// Journals kept on disk until their data is in tables, in bytes.
-    pub journal_bytes: u64,
     /// Transactions queued for commit, in bytes; beyond that, commits wait before they queue.
     pub queue_bytes_max: usize,
     /// Transactions committed by one sync, in bytes.
     pub group_bytes_max: usize,
-    /// Keys remembered for conflict checks. Where more are written within a transaction's longest
-    /// life, transactions become too old sooner.
-    pub conflict_keys_max: usize,
+    /// Keys remembered for conflict checks, in bytes. Where more are written while an old
+    /// transaction is still about, it becomes too old sooner.
+    pub conflict_bytes_max: usize,
+    /// Commits are refused while the disk has less free space than this, in bytes, so that there
+    /// is always room to write tables. 0 turns that off.
+    pub free_bytes_min: u64,
     /// What ages transactions.
     pub clock: Arc<dyn Clock>,
 }
@@ -59,10 +71,10 @@ impl Options {
             path: path.into(),
             cache_bytes: 128 * MIB as u64,
             memtable_bytes: 32 * MIB as u64,
-            journal_bytes: 128 * MIB as u64,
             queue_bytes_max: 64 * MIB,
             group_bytes_max: 8 * MIB,
-            conflict_keys_max: 1_000_000,
+            conflict_bytes_max: 64 * MIB,
+            free_bytes_min: 256 * MIB as u64,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -70,35 +82,97 @@ impl Options {
     /// Opens the data directory, creating it where there is none. Blocks for as long as it takes
     /// to replay what was not yet in tables.
     pub fn open(self) -> Result<Arc<Embedded>, StoreError> {
-        let disk = Disk::open(&self)?;
-        let engine = Arc::new(Engine::new(self, disk));
-        let committer = Committer::new(engine.clone());
-        let thread = std::thread::Builder::new()
-            .name("store-commit".into())
-            .spawn(move || committer.run())
-            .map_err(|error| StoreError::Unavailable(format!("no thread for commits: {error}")))?;
-        Ok(Arc::new(Embedded { engine, committer: Mutex::new(Some(thread)) }))
+        let mut directory = Directory::open(&self.path)?;
+        let tables = Arc::new(Tables::open(&self, &directory.tables())?);
+        let (journal, recovered) =
+            journal::open(&directory.journal(), directory.salt, tables.persisted(), journal::open_file)?;
+        tables.start_after(recovered.last);
+        let background = Arc::new(Background::new(tables.clone(), journal.flushed()));
+        replay(&recovered, &directory, &tables, &background, self.memtable_bytes)?;
+        directory.mark_ready()?;
+        let view = View::new(recovered.last, tables.state(recovered.last));
+        let engine = Arc::new(Engine::new(self, view));
+        let committer = Committer::new(engine.clone(), journal, tables, background.clone());
+        let threads = start(committer, &background)
+            .map_err(|error| StoreError::Unavailable(format!("no thread for the store: {error}")))?;
+        let running = Running { committer: threads.0, background, threads: threads.1, _directory: directory };
+        Ok(Arc::new(Embedded { engine, running: Mutex::new(Some(running)) }))
     }
+}
+
+/// Puts what is not in tables into the memtable again.
+fn replay(
+    recovered: &Recovered,
+    directory: &Directory,
+    tables: &Tables,
+    background: &Background,
+    memtable_bytes: u64,
+) -> Result<(), StoreError> {
+    for group in &recovered.groups {
+        tables.insert(group.sequence, group.rows(&directory.journal())?.into_iter());
+        if tables.memtable_bytes() >= memtable_bytes {
+            background.close_memtable(group.sequence);
+        }
+    }
+    // Every start takes another file of the journal. Where files were left by more than one, they
+    // are freed at once, so that many short lives do not pile them up.
+    if recovered.last_by_file.iter().filter(|last| **last > 0).count() > 1 {
+        background.close_memtable(recovered.last);
+    }
+    Ok(())
+}
+
+fn start(
+    committer: Committer,
+    background: &Arc<Background>,
+) -> std::io::Result<(JoinHandle<()>, Vec<JoinHandle<()>>)> {
+    let threads = background.start()?;
+    let committer = std::thread::Builder::new().name("store-commit".into()).spawn(move || committer.run());
+    if committer.is_err() {
+        background.stop();
+    }
+    Ok((committer?, threads))
 }
 
 /// An open data directory.
 pub struct Embedded {
     engine: Arc<Engine>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    running: Mutex<Option<Running>>,
 }
 
-/// Works off what is queued, then lets go of the files. Doing it twice does no harm.
-fn shut_down(engine: &Engine, committer: Option<JoinHandle<()>>) {
-    engine.queue.close();
-    if committer.is_some_and(|thread| thread.join().is_err()) {
-        tracing::error!("the committing thread panicked");
+struct Running {
+    committer: JoinHandle<()>,
+    background: Arc<Background>,
+    threads: Vec<JoinHandle<()>>,
+    _directory: Directory,
+}
+
+impl Embedded {
+    /// Groups made durable since the start, each with one sync.
+    pub fn groups_committed(&self) -> u64 {
+        self.engine.groups()
     }
-    engine.release();
+}
+
+/// Works off what is queued, then lets go of the directory.
+fn shut_down(engine: &Engine, running: Running) {
+    engine.queue.close();
+    let mut panicked = running.committer.join().is_err();
+    running.background.stop();
+    for thread in running.threads {
+        panicked |= thread.join().is_err();
+    }
+    if panicked {
+        tracing::error!("a thread of the store panicked");
+    }
+    engine.view().revoke();
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        shut_down(&self.engine, self.committer.get_mut().take());
+        if let Some(running) = self.running.get_mut().take() {
+            shut_down(&self.engine, running);
+        }
     }
 }
 
@@ -117,8 +191,9 @@ impl Store for Embedded {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        let (engine, committer) = (self.engine.clone(), self.committer.lock().take());
-        tokio::task::spawn_blocking(move || shut_down(&engine, committer))
+        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        let engine = self.engine.clone();
+        tokio::task::spawn_blocking(move || shut_down(&engine, running))
             .await
             .map_err(|error| StoreError::Unavailable(format!("closing failed: {error}")))
     }

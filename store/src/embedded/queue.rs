@@ -1,7 +1,7 @@
 //! The way of a commit from the caller's task to the committing thread: bounded by bytes, taken
 //! over in one go, and with at most one wake-up while the thread sleeps.
 
-use super::committer::Commit;
+use super::group::Commit;
 use crate::StoreError;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ struct State {
 
 /// Bytes a commit takes up in the queue.
 fn room_for(commit: &Commit, bytes_max: usize) -> u32 {
-    let bytes = (commit.bytes() + COMMIT_BYTES).min(bytes_max);
+    let bytes = (commit.bytes + COMMIT_BYTES).min(bytes_max);
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
@@ -73,7 +73,7 @@ impl Queue {
         }
         let mut bytes = 0;
         while let Some(commit) = state.commits.front() {
-            bytes += commit.bytes();
+            bytes += commit.bytes;
             if bytes > bytes_max && !group.is_empty() {
                 break;
             }

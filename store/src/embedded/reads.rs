@@ -22,6 +22,10 @@ pub(super) struct Reads {
 }
 
 impl Reads {
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.ranges.is_empty()
+    }
+
     /// Bytes of keys held.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -1,15 +1,20 @@
-//! Decides whether what a transaction read has changed since, from a bounded memory of what was
-//! written lately. After FoundationDB's resolver: versions are numbered, and whoever read at a
-//! version older than the memory reaches is too old.
+//! Decides whether what a transaction read has changed since, from a memory of what was written
+//! lately. After FoundationDB's resolver: whoever read before the memory begins is too old.
+//!
+//! The memory goes back to the oldest view in use, which is usually a group or two, and no further
+//! than a bound.
 
 use super::reads::Reads;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
+/// Counted for each key besides its bytes.
+const KEY_OVERHEAD_BYTES: usize = 56;
+
 /// Passes a fingerprint through: it is a hash already.
 #[derive(Default)]
-pub(super) struct Identity(u64);
+struct Identity(u64);
 
 impl Hasher for Identity {
     fn finish(&self) -> u64 {
@@ -25,8 +30,6 @@ impl Hasher for Identity {
     }
 }
 
-pub(super) type FingerprintMap<V> = HashMap<u64, V, BuildHasherDefault<Identity>>;
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     Accepted,
@@ -35,83 +38,137 @@ pub(super) enum Verdict {
 }
 
 /// What one group of transactions wrote.
+#[derive(Default)]
 struct Group {
     version: u64,
-    committed_ms: u64,
-    keys: Vec<(u64, Bytes)>,
+    /// Keys, one behind the other.
+    arena: Vec<u8>,
+    keys: Vec<Key>,
     ranges: Vec<(Bytes, Bytes)>,
     /// Whether `keys` is in key order; it is sorted when a range is first checked against it.
     sorted: bool,
 }
 
-/// The writes of the last few seconds, by key and by group.
+#[derive(Clone, Copy)]
+struct Key {
+    fingerprint: u64,
+    start: u32,
+    end: u32,
+}
+
+/// The last write to a key: its group, and the key's index in that group.
+#[derive(Clone, Copy)]
+struct Write {
+    version: u64,
+    index: usize,
+}
+
 pub(super) struct Resolver {
-    last_write: FingerprintMap<u64>,
+    last_write: HashMap<u64, Write, BuildHasherDefault<Identity>>,
     groups: VecDeque<Group>,
-    /// Groups that cleared ranges, to be checked for every key read.
+    /// Versions of groups that cleared ranges: every key read is checked against those.
     range_clears: VecDeque<u64>,
     /// Reads at versions below this cannot be checked any more.
     oldest_version: u64,
-    keys: usize,
-    keys_max: usize,
-    window_ms: u64,
+    bytes: usize,
+    bytes_max: usize,
+    /// A forgotten group whose memory is used again.
+    spare: Group,
 }
 
-impl Resolver {
-    /// `version` is the state's version at the start; the memory is empty and reaches back to it.
-    pub fn new(version: u64, keys_max: usize, window_ms: u64) -> Self {
-        Self {
-            last_write: FingerprintMap::default(),
-            groups: VecDeque::new(),
-            range_clears: VecDeque::new(),
-            oldest_version: version,
-            keys: 0,
-            keys_max,
-            window_ms,
+impl Group {
+    fn bytes(&self) -> usize {
+        let ranges: usize =
+            self.ranges.iter().map(|(begin, end)| begin.len() + end.len() + KEY_OVERHEAD_BYTES).sum();
+        self.arena.len() + self.keys.len() * KEY_OVERHEAD_BYTES + ranges
+    }
+
+    fn sort(&mut self) {
+        if !self.sorted {
+            let arena = &self.arena;
+            self.keys.sort_unstable_by(|a, b| key_bytes(arena, a).cmp(key_bytes(arena, b)));
+            self.sorted = true;
         }
     }
 
-    /// Opens the group that will become `version`, forgetting what is out of the window.
-    pub fn begin_group(&mut self, version: u64, now_ms: u64) {
+    /// Whether any key in `[begin, end)` was written. The group is sorted.
+    fn wrote_in(&self, begin: &[u8], end: &[u8]) -> bool {
+        let first = self.keys.partition_point(|key| key_bytes(&self.arena, key) < begin);
+        self.keys.get(first).is_some_and(|key| key_bytes(&self.arena, key) < end)
+    }
+}
+
+fn key_bytes<'a>(arena: &'a [u8], key: &Key) -> &'a [u8] {
+    &arena[key.start as usize..key.end as usize]
+}
+
+impl Resolver {
+    /// `version` is the state's version at the start; the memory begins there.
+    pub fn new(version: u64, bytes_max: usize) -> Self {
+        Self {
+            last_write: HashMap::default(),
+            groups: VecDeque::new(),
+            range_clears: VecDeque::new(),
+            oldest_version: version,
+            bytes: 0,
+            bytes_max,
+            spare: Group::default(),
+        }
+    }
+
+    /// Opens the group that will become `version`. No view older than `oldest_view` is in use.
+    pub fn begin_group(&mut self, version: u64, oldest_view: u64) {
         while let Some(group) = self.groups.front() {
-            let aged = now_ms.saturating_sub(group.committed_ms) > self.window_ms;
-            if !aged && self.keys <= self.keys_max {
+            if group.version > oldest_view && self.bytes <= self.bytes_max {
                 break;
             }
             self.forget_oldest();
         }
-        let keys = Vec::new();
-        self.groups.push_back(Group {
-            version,
-            committed_ms: now_ms,
-            keys,
-            ranges: Vec::new(),
-            sorted: false,
-        });
+        let mut group = std::mem::take(&mut self.spare);
+        group.version = version;
+        self.groups.push_back(group);
     }
 
     fn forget_oldest(&mut self) {
-        let Some(group) = self.groups.pop_front() else { return };
+        let Some(mut group) = self.groups.pop_front() else { return };
         self.oldest_version = group.version;
-        self.keys -= group.keys.len();
-        for (fingerprint, _) in group.keys {
-            if self.last_write.get(&fingerprint) == Some(&group.version) {
-                self.last_write.remove(&fingerprint);
+        self.bytes -= group.bytes();
+        for key in &group.keys {
+            if self.last_write.get(&key.fingerprint).is_some_and(|write| write.version == group.version) {
+                self.last_write.remove(&key.fingerprint);
             }
         }
         if self.range_clears.front() == Some(&group.version) {
             self.range_clears.pop_front();
         }
+        group.arena.clear();
+        group.keys.clear();
+        group.ranges.clear();
+        group.sorted = false;
+        self.spare = group;
     }
 
-    /// Whether reads made at `version` still hold, given all groups up to the open one.
+    /// Forgets the open group, which was not committed, and with it all others: it may have hidden
+    /// what they wrote. Nothing newer than `published` has been seen by anyone.
+    pub fn abandon_group(&mut self, published: u64) {
+        self.last_write.clear();
+        self.groups.clear();
+        self.range_clears.clear();
+        self.bytes = 0;
+        self.oldest_version = published;
+    }
+
+    /// Whether reads made at `version` still hold, the open group's writes so far included.
     pub fn check(&mut self, version: u64, reads: &Reads) -> Verdict {
+        if reads.is_empty() {
+            return Verdict::Accepted;
+        }
         if version < self.oldest_version {
             return Verdict::TooOld;
         }
-        let key_written =
-            |fingerprint: &u64| self.last_write.get(fingerprint).is_some_and(|written| *written > version);
-        if reads.points.iter().any(|(fingerprint, _)| key_written(fingerprint)) {
+        let written =
+            |fingerprint| self.last_write.get(fingerprint).is_some_and(|write| write.version > version);
+        if reads.points.iter().any(|(fingerprint, _)| written(fingerprint)) {
             return Verdict::Conflict;
         }
         if self.range_clears.back().is_some_and(|cleared| *cleared > version)
@@ -139,29 +196,49 @@ impl Resolver {
 
     fn any_range_written_since(&mut self, version: u64, reads: &Reads) -> bool {
         self.groups_since(version).any(|group| {
-            if !group.sorted {
-                group.keys.sort_unstable_by(|a, b| a.1.cmp(&b.1));
-                group.sorted = true;
-            }
-            reads.ranges.iter().any(|(begin, end)| {
-                let first = group.keys.partition_point(|(_, key)| key < begin);
-                group.keys.get(first).is_some_and(|(_, key)| key < end)
-            })
+            group.sort();
+            reads.ranges.iter().any(|(begin, end)| group.wrote_in(begin, end))
         })
     }
 
-    /// Notes a key written by the open group.
-    pub fn wrote(&mut self, fingerprint: u64, key: Bytes) {
+    /// Keys in `[begin, end)` that groups after `version` wrote, the open one included.
+    pub fn written_since(&mut self, version: u64, begin: &[u8], end: &[u8]) -> Vec<(u64, Bytes)> {
+        let mut written = Vec::new();
+        for group in self.groups_since(version) {
+            group.sort();
+            let first = group.keys.partition_point(|key| key_bytes(&group.arena, key) < begin);
+            let keys = group.keys[first..].iter().take_while(|key| key_bytes(&group.arena, key) < end);
+            written.extend(
+                keys.map(|key| (key.fingerprint, Bytes::copy_from_slice(key_bytes(&group.arena, key)))),
+            );
+        }
+        written
+    }
+
+    /// Index under which the open group has noted this key already.
+    pub fn index_in_group(&self, fingerprint: u64) -> Option<usize> {
+        let group = self.groups.back()?;
+        self.last_write
+            .get(&fingerprint)
+            .filter(|write| write.version == group.version)
+            .map(|write| write.index)
+    }
+
+    /// Notes a key written by the open group, under `index`.
+    pub fn wrote(&mut self, fingerprint: u64, key: &[u8], index: usize) {
         let Some(group) = self.groups.back_mut() else { return };
-        self.last_write.insert(fingerprint, group.version);
-        group.keys.push((fingerprint, key));
+        let start = group.arena.len() as u32;
+        group.arena.extend_from_slice(key);
+        group.keys.push(Key { fingerprint, start, end: group.arena.len() as u32 });
         group.sorted = false;
-        self.keys += 1;
+        self.bytes += key.len() + KEY_OVERHEAD_BYTES;
+        self.last_write.insert(fingerprint, Write { version: group.version, index });
     }
 
     /// Notes a range cleared by the open group.
     pub fn cleared(&mut self, begin: Bytes, end: Bytes) {
         let Some(group) = self.groups.back_mut() else { return };
+        self.bytes += begin.len() + end.len() + KEY_OVERHEAD_BYTES;
         group.ranges.push((begin, end));
         if self.range_clears.back() != Some(&group.version) {
             self.range_clears.push_back(group.version);

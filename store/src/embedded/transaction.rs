@@ -1,7 +1,7 @@
 //! A transaction: reads inline on the caller's thread, keeps its writes, hands both over to commit.
 
-use super::committer::Commit;
 use super::engine::Engine;
+use super::group::Commit;
 use super::reads::Reads;
 use super::view::View;
 use crate::overlay::{Local, Overlay, added, check_key, check_range};
@@ -87,9 +87,8 @@ impl Transaction for Optimistic {
         check_range(&range)?;
         let view = self.view()?.clone();
         let overlay = &self.overlay;
-        let rows = view.range(&range.begin, &range.end, range.reverse, usize::MAX, |stored| {
-            overlay.range(&range, stored)
-        })??;
+        let rows =
+            view.range(&range.begin, &range.end, range.reverse, |stored| overlay.range(&range, stored))??;
         if read == Read::Conflict {
             self.protect(range, &rows);
             self.check_size()?;
@@ -126,10 +125,10 @@ impl Transaction for Optimistic {
             self.view()?;
         }
         let (reply, outcome) = oneshot::channel();
-        let this = *self;
-        let view = this.snapshot.as_ref().map(|snapshot| &*snapshot.view);
-        let commit = Commit::new(view, this.reads, this.overlay.into_writes(), reply);
-        this.engine.queue.push(commit).await?;
+        let Self { engine, snapshot, reads, overlay } = *self;
+        let view = snapshot.map(|snapshot| snapshot.view);
+        let commit = Commit::new(view, reads, overlay.into_writes(), || engine.view(), reply)?;
+        engine.queue.push(commit).await?;
         outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("the committing thread is gone".into())))
     }
 }

@@ -1,15 +1,16 @@
-//! A state of the data with its version, shared by all transactions that read at it.
+//! A state of the rows, shared by all transactions that read at it.
 
-use super::disk::State;
 use super::queue::closed;
+use super::tables::State;
 use crate::{Row, StoreError};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
 pub(super) struct View {
+    /// Sequence of the last group in it.
     version: u64,
-    /// Taken away when the state has outlived every transaction that may use it, so that a
-    /// transaction kept forever does not keep old data on the disk.
+    /// Taken away when no transaction may use it any more, so that one that is kept forever does
+    /// not keep old rows on the disk.
     state: RwLock<Option<State>>,
 }
 
@@ -22,6 +23,7 @@ impl View {
         self.version
     }
 
+    /// Waits for reads that are under way.
     pub fn revoke(&self) {
         self.state.write().take();
     }
@@ -36,11 +38,8 @@ impl View {
         begin: &[u8],
         end: &[u8],
         reverse: bool,
-        limit: usize,
         walk: impl FnOnce(&mut dyn Iterator<Item = Result<Row, StoreError>>) -> T,
     ) -> Result<T, StoreError> {
-        let state = self.state.read();
-        let state = state.as_ref().ok_or_else(closed)?;
-        Ok(walk(&mut state.range(begin, end, reverse).take(limit)))
+        self.state.read().as_ref().ok_or_else(closed)?.range(begin, end, reverse, walk)
     }
 }
