@@ -110,9 +110,12 @@ pub struct Scan {
     /// The first bytes of the file, until there are enough to know its kind.
     magic: [u8; MAGIC_BYTES],
     seen: u64,
+    /// Something other than a byte order mark and line ends was seen.
+    content: bool,
 }
 
 const MAGIC_BYTES: usize = 4;
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 impl Scan {
     pub fn new(delimiter: u8) -> Scan {
@@ -125,6 +128,7 @@ impl Scan {
             quote_line: 1,
             magic: [0; MAGIC_BYTES],
             seen: 0,
+            content: false,
         }
     }
 
@@ -138,14 +142,22 @@ impl Scan {
             if let Some(kind) = self.kind() {
                 return Err(FileError::NotText { line: 1, kind });
             }
-            self.byte(*byte)?;
+            if !self.in_byte_order_mark() {
+                self.byte(*byte)?;
+            }
         }
         Ok(())
     }
 
+    /// Whether the bytes so far are (the beginning of) a byte order mark, which readers skip.
+    fn in_byte_order_mark(&self) -> bool {
+        let seen = usize::try_from(self.seen).unwrap_or(usize::MAX);
+        seen <= BYTE_ORDER_MARK.len() && self.magic.get(..seen) == BYTE_ORDER_MARK.get(..seen)
+    }
+
     /// The end of the file. Gives its number of lines.
     pub fn finish(self) -> Result<u64, FileError> {
-        if self.seen == 0 {
+        if !self.content {
             return Err(FileError::Empty);
         }
         if self.at == At::Quoted {
@@ -175,6 +187,7 @@ impl Scan {
                 return Err(FileError::NotText { line: self.line, kind: NotText::Binary });
             }
         }
+        self.content |= !matches!(byte, b'\n' | b'\r');
         self.record_bytes += 1;
         if self.record_bytes > RECORD_BYTES_MAX {
             return Err(match self.at {

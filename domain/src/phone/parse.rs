@@ -19,6 +19,9 @@ const AMERICAN_DIGITS: usize = 10;
 /// Free for whoever calls them, and of no place.
 pub(super) const TOLL_FREE: [&str; 7] = ["800", "833", "844", "855", "866", "877", "888"];
 
+/// Young area codes of which only some exchanges are given out yet: the library knows which.
+const PARTLY_OPEN: [&str; 3] = ["274", "472", "983"];
+
 const EMERGENCY: [&str; 14] =
     ["000", "100", "101", "102", "103", "108", "110", "111", "112", "115", "118", "119", "911", "999"];
 
@@ -85,7 +88,7 @@ fn american(digits: &str) -> Result<Number, NumberError> {
         return Err(NumberError::NotAssigned { country });
     }
     match place {
-        Some(place) if place.country == Country::US || place.country == Country::CA => {
+        Some(place) if matches!(place.country, Country::US | Country::CA) && !PARTLY_OPEN.contains(&area) => {
             Ok(Number::of("1", national))
         }
         Some(place) => judged(1, national, &[place.country.code()]),
@@ -95,9 +98,9 @@ fn american(digits: &str) -> Result<Number, NumberError> {
     }
 }
 
-/// Area codes of "follow me" numbers: 500, 521 to 529 without 520, 532, 533 and 5NN.
+/// Area codes of "follow me" numbers: 500 and 700, some of 5XX, and in Canada 622 and 633.
 fn is_personal(area: &str) -> bool {
-    matches!(area, "500" | "532" | "533" | "544" | "566" | "577" | "588" | "700")
+    matches!(area, "500" | "532" | "533" | "544" | "566" | "577" | "588" | "622" | "633" | "700")
         || (area.starts_with("52") && area != "520")
 }
 
@@ -200,15 +203,6 @@ fn is_subscriber(metadata: &Metadata, national: &str) -> bool {
             .any(|kind| matches(kind, national))
 }
 
-/// Whether a kind's pattern covers the whole number. The library's own test accepts a match of
-/// the beginning.
 fn matches(kind: Option<&Descriptor>, national: &str) -> bool {
-    kind.is_some_and(|kind| {
-        let lengths = kind.possible_length();
-        (lengths.is_empty() || lengths.contains(&u16::from(count(national))))
-            && kind
-                .national_number()
-                .find(national)
-                .is_some_and(|hit| hit.start() == 0 && hit.end() == national.len())
-    })
+    kind.is_some_and(|kind| kind.is_match(national))
 }
