@@ -13,5 +13,6 @@ pub mod elevenlabs;
 pub mod net;
 pub mod secret;
 pub mod twilio;
+mod wire;
 
 pub use secret::{Secret, masked};

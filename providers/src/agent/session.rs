@@ -220,6 +220,13 @@ impl Commands {
         }
     }
 
+    /// Whether the conversation is to end, for an adapter that cannot take commands yet. Leaves
+    /// everything in the queue.
+    pub fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.consumer.register(cx.waker());
+        if self.shared.queue.lock().closing { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// As [`Commands::poll_next`]; loses nothing when dropped.
     pub async fn next(&mut self) -> Option<Command> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await

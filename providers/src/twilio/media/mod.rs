@@ -7,9 +7,10 @@
 
 mod wire;
 
+use crate::wire::push_text;
 use std::borrow::Cow;
 use std::fmt;
-use wire::{Checked, push_text};
+use wire::Checked;
 
 /// Largest frame that is read, in bytes. The largest that makes sense is far smaller: a second of
 /// audio is 10,668 characters.

@@ -107,11 +107,8 @@ async fn what_is_not_clear_is_unknown() {
 async fn no_answer_in_time_is_unknown() {
     for step in [
         Step::Silence,
-        Step::Answer {
-            status: 201,
-            headers: vec![("x", "y\r\ncontent-length: 4000".into())],
-            body: "{".into(),
-        },
+        Step::Stall(b"HTTP/1.1 201 X\r\ncontent-le".to_vec()),
+        Step::Stall(b"HTTP/1.1 201 X\r\ncontent-length: 400\r\n\r\n{\"sid\":".to_vec()),
     ] {
         let server = Server::start([step]).await;
         assert_eq!(impatient(&server).dial(&request()).await, DialOutcome::Unknown);

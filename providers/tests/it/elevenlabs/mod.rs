@@ -1,0 +1,4 @@
+mod ends;
+mod opening;
+mod provider;
+mod talk;
