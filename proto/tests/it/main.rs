@@ -1,0 +1,2 @@
+mod conventions;
+mod round_trip;
