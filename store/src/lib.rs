@@ -6,6 +6,8 @@
 //! read-your-writes, a distinct error for an outcome that is not known.
 
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod embedded;
 mod overlay;
 pub mod tuple;

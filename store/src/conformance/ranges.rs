@@ -1,0 +1,90 @@
+//! Range reads.
+
+use super::Subject;
+use super::random::Random;
+use crate::{CommitError, Range, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub async fn bounds_limits_and_directions(s: &Subject) {
+    let names: Vec<String> = (0..50).map(|i| format!("k{i:02}")).collect();
+    s.write(|t| names.iter().for_each(|name| t.set(s.key(name), name.clone().into_bytes()))).await;
+    // The longer key sorts after its prefix and before the next one.
+    s.put(&[("k10\0", "between")]).await;
+    let mut reader = s.begin();
+    for (begin, end, first, last, count) in [
+        ("k00", "k50", "k00", "k49", 51),
+        ("k10", "k11", "k10", "k10\0", 2),
+        ("k10\0", "k11", "k10\0", "k10\0", 1),
+        ("k05", "k06", "k05", "k05", 1),
+        ("j", "k01", "k00", "k00", 1),
+        ("k49", "z", "k49", "k49", 1),
+    ] {
+        for reverse in [false, true] {
+            for limit in [1, 2, 51, 1_000] {
+                let range = Range { limit, reverse, ..s.range(begin, end) };
+                let rows = reader.range(range, Read::Snapshot).await.expect("the read succeeds");
+                let rows: Vec<String> = s.names(&rows).into_iter().map(|(name, _)| name).collect();
+                assert_eq!(rows.len(), limit.min(count), "{begin} to {end}");
+                assert_eq!(rows[0], if reverse { last } else { first });
+                assert!(rows.windows(2).all(|pair| (pair[0] < pair[1]) != reverse), "{rows:?}");
+            }
+        }
+    }
+    let none = reader.range(s.range("l", "z"), Read::Conflict).await.expect("the read succeeds");
+    assert_eq!(none, []);
+}
+
+/// Writers move tokens between rows, inserting and clearing; every range read sees all of them.
+pub async fn ranges_are_consistent_under_concurrent_writes(s: &Subject) {
+    const TOKENS: u64 = 40;
+    const PLACES: u64 = 500;
+    let place = |random: &mut Random| format!("place{:04}", random.below(PLACES));
+    let mut random = Random::new(1);
+    s.write(|t| (0..TOKENS).for_each(|i| t.set(s.key(format!("place{:04}", i * 7)), b"token".to_vec()))).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..4)
+        .map(|seed| {
+            let (s, stop) = (s.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut random = Random::new(seed);
+                let mut moves = 0u64;
+                while !stop.load(Ordering::Relaxed) {
+                    let (from, to) = (s.key(place(&mut random)), s.key(place(&mut random)));
+                    let mut transaction = s.begin();
+                    let token = transaction.get(&from, Read::Conflict).await.expect("the read succeeds");
+                    let taken = transaction.get(&to, Read::Conflict).await.expect("the read succeeds");
+                    let (Some(token), None) = (token, taken) else { continue };
+                    transaction.clear(from);
+                    transaction.set(to, token.to_vec());
+                    match transaction.commit().await {
+                        Ok(()) => moves += 1,
+                        Err(CommitError::Conflict) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                moves
+            })
+        })
+        .collect();
+    for _ in 0..200 {
+        let mut reader = s.begin();
+        let mut seen = Vec::new();
+        // In pages, from both ends: all pages belong to the same state.
+        let middle = place(&mut random);
+        for range in [
+            Range { reverse: false, ..s.range(&middle, "q") },
+            Range { reverse: true, ..s.range("place", &middle) },
+        ] {
+            seen.extend(reader.range(range, Read::Snapshot).await.expect("the read succeeds"));
+        }
+        assert_eq!(seen.len() as u64, TOKENS, "every token is somewhere, once");
+        tokio::task::yield_now().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut moves = 0;
+    for writer in writers {
+        moves += writer.await.expect("the task ends");
+    }
+    assert!(moves > 0, "nothing was moved");
+}
