@@ -1,1 +1,33 @@
+//! The runtime that makes the machines of `tandem-domain` durable actors.
+//!
+//! A command reaches an entity's actor, the machine decides, the shard's committer makes the
+//! decision durable together with those of other entities, and only then is anyone told. What a
+//! decision orders from the outside world lies in an outbox, written in the same transaction.
 
+mod clock;
+mod commit;
+mod dead;
+mod dispatch;
+mod entity;
+mod error;
+mod handle;
+pub mod keys;
+mod node;
+mod pacer;
+mod perform;
+mod policy;
+pub mod query;
+mod shard;
+mod timers;
+pub mod vault;
+mod watch;
+
+pub use clock::{Clock, SystemClock};
+pub use dead::Letter;
+pub use entity::{Answer, Key, View};
+pub use error::{SendError, StartError};
+pub use handle::{Handle, Routed};
+pub use node::{Node, Options};
+pub use perform::{PerformError, Performer};
+pub use shard::shard_of;
+pub use vault::Vault;

@@ -1,0 +1,177 @@
+//! The door to all entities of a node.
+
+use crate::clock::Clock;
+use crate::dispatch::Breakers;
+use crate::entity::{Answer, Envelope, Key, Msg, ReplyTo, View};
+use crate::error::SendError;
+use crate::pacer::Pacer;
+use crate::perform::Performer;
+use crate::shard::{Shard, shard_of};
+use crate::vault::Vault;
+use crate::watch::Watchers;
+use parking_lot::RwLock;
+use ractor::{ActorCell, ActorRef};
+use std::sync::Arc;
+use tandem_domain::call::Call;
+use tandem_domain::campaign::Campaign;
+use tandem_domain::company::Company;
+use tandem_domain::customer::Customer;
+use tandem_domain::effect::Command;
+use tandem_domain::id::Entity;
+use tandem_domain::machine::Machine;
+use tandem_store::Store;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// What all shards of a node share.
+pub(crate) struct Services {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub performer: Arc<dyn Performer>,
+    pub watchers: Arc<Watchers>,
+    pub vault: Vault,
+    pub pacer: Pacer,
+    pub breakers: Breakers,
+    /// Requests to carriers under way at once.
+    pub slots: Semaphore,
+    pub seed: u64,
+    pub mailbox_max: u32,
+    pub idle_ms: u64,
+    pub settled_ms: u64,
+    pub shards: Vec<RwLock<Option<Arc<Shard>>>>,
+}
+
+impl Services {
+    /// The shard of this entity, where it is on this node.
+    pub fn route(&self, e: Entity) -> Option<Arc<Shard>> {
+        let count = u16::try_from(self.shards.len()).ok()?;
+        self.shards.get(usize::from(shard_of(e, count)))?.read().clone()
+    }
+}
+
+/// The actor of an entity of some kind.
+#[doc(hidden)]
+pub enum EntityRef {
+    Call(ActorRef<Msg<Call>>),
+    Campaign(ActorRef<Msg<Campaign>>),
+    Customer(ActorRef<Msg<Customer>>),
+    Company(ActorRef<Msg<Company>>),
+}
+
+impl EntityRef {
+    pub(crate) fn cell(&self) -> ActorCell {
+        match self {
+            EntityRef::Call(a) => a.get_cell(),
+            EntityRef::Campaign(a) => a.get_cell(),
+            EntityRef::Customer(a) => a.get_cell(),
+            EntityRef::Company(a) => a.get_cell(),
+        }
+    }
+}
+
+/// A machine that this runtime can run.
+pub trait Routed: Machine {
+    #[doc(hidden)]
+    fn wrap(actor: ActorRef<Msg<Self>>) -> EntityRef;
+    #[doc(hidden)]
+    fn unwrap(actor: &EntityRef) -> Option<&ActorRef<Msg<Self>>>;
+    fn wrap_command(command: Self::Command) -> Command;
+}
+
+macro_rules! routed {
+    ($($kind:ident),*) => {$(
+        impl Routed for $kind {
+            fn wrap(actor: ActorRef<Msg<Self>>) -> EntityRef {
+                EntityRef::$kind(actor)
+            }
+            fn unwrap(actor: &EntityRef) -> Option<&ActorRef<Msg<Self>>> {
+                match actor {
+                    EntityRef::$kind(a) => Some(a),
+                    _ => None,
+                }
+            }
+            fn wrap_command(command: Self::Command) -> Command {
+                Command::$kind(command)
+            }
+        }
+    )*};
+}
+routed!(Call, Campaign, Customer, Company);
+
+/// The door to all entities of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) services: Arc<Services>,
+}
+
+impl Handle {
+    /// Sends a command to an entity and answers once it is durable.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing has changed except, with `Unavailable`, possibly when the answer
+    /// was lost: then the same idempotency key tells.
+    pub async fn send<M: Routed>(
+        &self,
+        to: Entity,
+        command: M::Command,
+        key: Option<Key>,
+    ) -> Result<Answer<M::Reply>, SendError> {
+        let shard = self.services.route(to).ok_or(SendError::Unavailable("the shard is not here"))?;
+        let (reply, answer) = oneshot::channel();
+        let envelope =
+            Envelope { command, key, origin: None, reply: ReplyTo::Caller(reply), tries: 0, crashes: 0 };
+        shard.deliver::<M>(to, Msg::Do(envelope)).await?;
+        answer.await.unwrap_or(Err(SendError::Unavailable("the entity has restarted")))
+    }
+
+    /// Looks at an entity; `None` where it does not exist.
+    ///
+    /// # Errors
+    /// Where its shard is not here, or the store fails.
+    pub async fn read<M: Routed>(&self, of: Entity) -> Result<Option<View<M::State>>, SendError> {
+        let shard = self.services.route(of).ok_or(SendError::Unavailable("the shard is not here"))?;
+        let (reply, answer) = oneshot::channel();
+        shard.deliver::<M>(of, Msg::Read(reply)).await?;
+        answer.await.unwrap_or(Err(SendError::Unavailable("the entity has restarted")))
+    }
+
+    /// Changes whenever events of this entity have become durable. The value is the number of the
+    /// newest, 0 before the first since watching began.
+    pub fn watch(&self, of: Entity) -> watch::Receiver<u64> {
+        self.services.watchers.watch(of)
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.services.store
+    }
+
+    pub fn vault(&self) -> &Vault {
+        &self.services.vault
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.services.clock
+    }
+
+    /// Entities in memory, timers armed and orders waiting, over all shards here.
+    pub fn load(&self) -> Load {
+        let mut load = Load::default();
+        for shard in &self.services.shards {
+            if let Some(shard) = shard.read().as_ref() {
+                load.shards += 1;
+                load.entities += shard.entities_live();
+                load.timers += shard.timers.len();
+                load.orders += shard.dispatcher.waiting();
+            }
+        }
+        load
+    }
+}
+
+/// How much a node has in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub shards: usize,
+    pub entities: usize,
+    pub timers: usize,
+    pub orders: usize,
+}

@@ -1,0 +1,394 @@
+//! One shard: a part of all entities, with its owner's epoch, committer, clock and dispatcher.
+//!
+//! The shard's actor supervises the entities' actors. An entity that dies comes back from the
+//! store with its next command. A room of the shard that dies takes the shard with it; the node
+//! claims it again, under a new epoch.
+
+use crate::clock::Clock;
+use crate::commit::Committer;
+use crate::dispatch::Dispatcher;
+use crate::entity::{EntityActor, Envelope, Gauge, Msg, ReplyTo};
+use crate::error::SendError;
+use crate::handle::{EntityRef, Routed, Services};
+use crate::keys;
+use crate::timers::Timers;
+use crate::watch::Watchers;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use ractor::{Actor, ActorId, ActorRuntime, ActorProcessingErr, ActorRef, MessagingErr, SupervisionEvent};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tandem_domain::call::Call;
+use tandem_domain::campaign::Campaign;
+use tandem_domain::company::Company;
+use tandem_domain::customer::Customer;
+use tandem_domain::id::{Entity, Kind};
+use tandem_store::Store;
+use tokio::sync::Notify;
+
+/// How long a sender waits for an entity that is just going away.
+const STOPPING_WAIT: Duration = Duration::from_secs(5);
+
+/// The shard of an entity: fixed for ever by the number of shards. FNV-1a over company, kind and
+/// id, so that it is the same in every build and on every machine.
+pub fn shard_of(e: Entity, shards: u16) -> u16 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let kind = [e.kind as u8];
+    for b in e.company.0.as_bytes().iter().chain(&kind).chain(e.id.as_bytes()) {
+        hash = (hash ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    // The high bits are mixed best.
+    (((hash >> 32) * u64::from(shards)) >> 32) as u16
+}
+
+enum Slot {
+    Live(EntityRef, Arc<Gauge>),
+    /// It is finishing what it has; whoever wants it waits.
+    Stopping(Arc<Notify>),
+}
+
+#[derive(Default)]
+struct Entities {
+    slots: HashMap<Entity, Slot>,
+    by_actor: HashMap<ActorId, Entity>,
+}
+
+pub(crate) struct Shard {
+    pub id: u16,
+    pub epoch: u64,
+    pub epoch_key: Vec<u8>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub services: Arc<Services>,
+    pub committer: Committer,
+    pub timers: Timers,
+    pub dispatcher: Dispatcher,
+    pub watchers: Arc<Watchers>,
+    entities: Mutex<Entities>,
+    actor: OnceLock<ActorRef<ShardMsg>>,
+    random: AtomicU64,
+    stopped: AtomicBool,
+}
+
+pub(crate) enum ShardMsg {
+    /// A room has died.
+    Failed(&'static str),
+    /// Another owner has raised the epoch.
+    Deposed,
+    /// Let idle entities go.
+    Sweep,
+}
+
+enum Post<M: tandem_domain::machine::Machine> {
+    Sent,
+    Wait(Arc<Notify>, Msg<M>),
+    Refused(SendError, Msg<M>),
+}
+
+impl Shard {
+    pub fn new(id: u16, epoch: u64, services: Arc<Services>) -> Arc<Shard> {
+        Arc::new(Shard {
+            id,
+            epoch,
+            epoch_key: keys::epoch(id),
+            store: services.store.clone(),
+            clock: services.clock.clone(),
+            watchers: services.watchers.clone(),
+            random: AtomicU64::new(services.seed ^ (u64::from(id) << 48) ^ epoch),
+            services,
+            committer: Committer::default(),
+            timers: Timers::default(),
+            dispatcher: Dispatcher::default(),
+            entities: Mutex::default(),
+            actor: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// Random bits, reproducible from the node's seed (SplitMix64).
+    pub fn random(&self) -> u64 {
+        let mut z = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A task of this shard. If it dies, the shard dies.
+    pub fn spawn(self: &Arc<Self>, room: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let shard = self.clone();
+        tokio::spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+                let why = crate::entity::panic_text(panic.as_ref());
+                tracing::error!(shard = shard.id, room, why, "a room of the shard has died");
+                shard.tell(ShardMsg::Failed(room));
+            }
+        });
+    }
+
+    fn tell(&self, message: ShardMsg) {
+        if let Some(actor) = self.actor.get() {
+            // A shard that is gone needs to be told nothing.
+            let _ = actor.send_message(message);
+        }
+    }
+
+    pub fn deposed(&self) {
+        self.tell(ShardMsg::Deposed);
+    }
+
+    pub fn sweep(&self) {
+        self.tell(ShardMsg::Sweep);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Nothing is accepted or written any more.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.committer.fence();
+    }
+
+    pub fn entities_live(&self) -> usize {
+        self.entities.lock().slots.len()
+    }
+
+    fn post<M: Routed>(self: &Arc<Self>, to: Entity, message: Msg<M>) -> Post<M> {
+        if self.is_stopped() {
+            return Post::Refused(SendError::Unavailable("the shard has moved"), message);
+        }
+        let mut entities = self.entities.lock();
+        match entities.slots.get(&to) {
+            Some(Slot::Stopping(gone)) => Post::Wait(gone.clone(), message),
+            Some(Slot::Live(actor, gauge)) => {
+                let Some(actor) = M::unwrap(actor) else {
+                    return Post::Refused(SendError::Unavailable("the entity has another kind"), message);
+                };
+                if gauge.depth.fetch_add(1, Ordering::Relaxed) >= self.services.mailbox_max {
+                    gauge.depth.fetch_sub(1, Ordering::Relaxed);
+                    return Post::Refused(SendError::Overloaded(to.kind.name()), message);
+                }
+                match actor.send_message(message) {
+                    Ok(()) => Post::Sent,
+                    Err(MessagingErr::SendErr(message)) => {
+                        // It has died, and the news is on its way to the supervisor.
+                        let gone = Arc::new(Notify::new());
+                        entities.slots.insert(to, Slot::Stopping(gone.clone()));
+                        Post::Wait(gone, message)
+                    }
+                    // The message is gone; the caller's reply goes with it.
+                    Err(_) => Post::Sent,
+                }
+            }
+            None => {
+                let Some(supervisor) = self.actor.get() else {
+                    return Post::Refused(SendError::Unavailable("the shard starts"), message);
+                };
+                let gauge = Arc::new(Gauge::default());
+                gauge.used_at.store(self.clock.now().unsigned_abs(), Ordering::Relaxed);
+                let args = (to, self.clone(), gauge.clone());
+                let spawned = ActorRuntime::spawn_linked_instant(
+                    None,
+                    EntityActor::<M>(PhantomData),
+                    args,
+                    supervisor.get_cell(),
+                );
+                let Ok((actor, _joined)) = spawned else {
+                    return Post::Refused(SendError::Unavailable("the entity could not be started"), message);
+                };
+                gauge.depth.store(1, Ordering::Relaxed);
+                let sent = actor.send_message(message);
+                entities.by_actor.insert(actor.get_id(), to);
+                entities.slots.insert(to, Slot::Live(M::wrap(actor), gauge));
+                match sent {
+                    Ok(()) | Err(_) => Post::Sent,
+                }
+            }
+        }
+    }
+
+    /// Puts a message into the mailbox of an entity, which is brought to life if it is not.
+    pub async fn deliver<M: Routed>(self: &Arc<Self>, to: Entity, message: Msg<M>) -> Result<(), SendError> {
+        self.try_deliver(to, message).await.map_err(|(e, _)| e)
+    }
+
+    async fn try_deliver<M: Routed>(
+        self: &Arc<Self>,
+        to: Entity,
+        mut message: Msg<M>,
+    ) -> Result<(), (SendError, Msg<M>)> {
+        loop {
+            match self.post(to, message) {
+                Post::Sent => return Ok(()),
+                Post::Refused(e, message) => return Err((e, message)),
+                Post::Wait(gone, back) => {
+                    // Registered before the slot is looked at again, so that no wake-up is missed.
+                    let mut notified = std::pin::pin!(gone.notified());
+                    notified.as_mut().enable();
+                    if self.is_waiting(to, &gone)
+                        && tokio::time::timeout(STOPPING_WAIT, notified).await.is_err()
+                    {
+                        return Err((SendError::Unavailable("the entity is going away"), back));
+                    }
+                    message = back;
+                }
+            }
+        }
+    }
+
+    fn is_waiting(&self, e: Entity, gone: &Arc<Notify>) -> bool {
+        matches!(self.entities.lock().slots.get(&e), Some(Slot::Stopping(g)) if Arc::ptr_eq(g, gone))
+    }
+
+    /// A command that killed its entity goes to the entity's next life.
+    pub async fn redeliver<M: Routed>(self: &Arc<Self>, to: Entity, envelope: Envelope<M>) {
+        let Err((e, Msg::Do(envelope))) = self.try_deliver(to, Msg::Do(envelope)).await else { return };
+        match envelope.reply {
+            ReplyTo::Caller(reply) => drop(reply.send(Err(e))),
+            ReplyTo::Ack(reply) => drop(reply.send(Err(e))),
+            ReplyTo::Nobody => {}
+        }
+    }
+
+    /// A timer is due.
+    pub fn tick(self: &Arc<Self>, e: Entity) {
+        let shard = self.clone();
+        // An entity that is just going away is waited for, which must not hold up other timers.
+        self.spawn("clock", async move {
+            let sent = match e.kind {
+                Kind::Call => shard.deliver::<Call>(e, Msg::Tick).await,
+                Kind::Campaign => shard.deliver::<Campaign>(e, Msg::Tick).await,
+                Kind::Customer => shard.deliver::<Customer>(e, Msg::Tick).await,
+                Kind::Company => shard.deliver::<Company>(e, Msg::Tick).await,
+            };
+            if sent.is_err() && !shard.is_stopped() {
+                // Overloaded: its turn comes a little later.
+                shard.timers.arm(e, shard.clock.now() + 100);
+            }
+        });
+    }
+
+    /// The entity behind this actor is gone. Its last decisions are settled before a successor
+    /// may read the store.
+    fn entity_gone(self: &Arc<Self>, actor: ActorId) {
+        let shard = self.clone();
+        let entity = {
+            let mut entities = self.entities.lock();
+            let Some(e) = entities.by_actor.remove(&actor) else { return };
+            let stopping = matches!(entities.slots.get(&e), Some(Slot::Stopping(_)));
+            if !stopping {
+                entities.slots.insert(e, Slot::Stopping(Arc::new(Notify::new())));
+            }
+            e
+        };
+        self.spawn("entities", async move {
+            shard.committer.barrier(&shard).await;
+            let slot = shard.entities.lock().slots.remove(&entity);
+            if let Some(Slot::Stopping(gone)) = slot {
+                gone.notify_waiters();
+            }
+        });
+    }
+
+    /// Lets entities go that were not needed for a while.
+    fn passivate(&self) {
+        let now = self.clock.now().unsigned_abs();
+        let speed = self.clock.speed();
+        let idle = (self.services.idle_ms as f64 * speed) as u64;
+        let settled = (self.services.settled_ms as f64 * speed) as u64;
+        let mut entities = self.entities.lock();
+        let idle: Vec<Entity> = entities
+            .slots
+            .iter()
+            .filter(|(_, slot)| match slot {
+                Slot::Live(_, gauge) => {
+                    let limit = if gauge.settled.load(Ordering::Relaxed) { settled } else { idle };
+                    gauge.depth.load(Ordering::Relaxed) == 0
+                        && now.saturating_sub(gauge.used_at.load(Ordering::Relaxed)) > limit
+                }
+                Slot::Stopping(_) => false,
+            })
+            .map(|(e, _)| *e)
+            .collect();
+        for e in idle {
+            let stopping = Slot::Stopping(Arc::new(Notify::new()));
+            if let Some(Slot::Live(actor, _)) = entities.slots.insert(e, stopping) {
+                // Draining finishes what came in before; what comes after waits at the slot.
+                let _ = actor.cell().drain();
+            }
+        }
+    }
+}
+
+pub(crate) struct ShardActor;
+
+impl Actor for ShardActor {
+    type Msg = ShardMsg;
+    type State = Arc<Shard>;
+    type Arguments = Arc<Shard>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ShardMsg>,
+        shard: Arc<Shard>,
+    ) -> Result<Arc<Shard>, ActorProcessingErr> {
+        let _ = shard.actor.set(myself);
+        crate::dispatch::recover(&shard).await?;
+        shard.spawn("clock", crate::timers::run(shard.clone()));
+        Ok(shard)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<ShardMsg>,
+        message: ShardMsg,
+        shard: &mut Arc<Shard>,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ShardMsg::Failed(room) => {
+                shard.stop();
+                Err(format!("its {room} has died").into())
+            }
+            ShardMsg::Deposed => {
+                shard.stop();
+                myself.stop(Some("deposed".into()));
+                Ok(())
+            }
+            ShardMsg::Sweep => {
+                shard.passivate();
+                Ok(())
+            }
+        }
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<ShardMsg>,
+        event: SupervisionEvent,
+        shard: &mut Arc<Shard>,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(cell, ..) => shard.entity_gone(cell.get_id()),
+            SupervisionEvent::ActorFailed(cell, why) => {
+                tracing::debug!(shard = shard.id, why = %why, "an entity has died");
+                shard.entity_gone(cell.get_id());
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<ShardMsg>,
+        shard: &mut Arc<Shard>,
+    ) -> Result<(), ActorProcessingErr> {
+        shard.stop();
+        Ok(())
+    }
+}
