@@ -1,0 +1,9 @@
+//! The simulator over real sockets, against a small orchestrator that lives in the test.
+
+mod agent;
+mod calls;
+mod faults;
+mod logs;
+mod orchestrator;
+mod rest;
+mod world;
