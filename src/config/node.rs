@@ -1,0 +1,267 @@
+//! The node itself: where its data is, which keys seal it, what bounds it.
+
+use super::read::{Section, Span};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[node]`
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Unique among the nodes of a cluster.
+    pub name: String,
+    pub data_dir: PathBuf,
+    /// Fixed when the data directory is made.
+    pub shards: u16,
+    /// How long a node that was told to stop waits for conversations to end.
+    pub drain: Duration,
+}
+
+impl Node {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Node {
+        let name =
+            section.or("name", "node-1".to_owned(), "Name of this node in logs, and unique in a cluster.");
+        let well_formed = (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.');
+        if !well_formed {
+            section.refuse("name", "a name has 1 to 64 letters, digits, dots, dashes and underscores");
+        }
+        let data_dir =
+            section.or("data_dir", PathBuf::from("data"), "Directory of the data; made if it is not there.");
+        let shards = section.number(
+            "shards",
+            256,
+            1..=4096,
+            "Parts into which entities are divided among nodes. Fixed when the data directory is made.",
+        );
+        let drain = section.or(
+            "drain",
+            Span::from_secs(60),
+            "After SIGTERM, how long conversations may go on before they are cut off.",
+        );
+        if drain > Span::from_secs(24 * 3600) {
+            section.refuse("drain", "at most 1d");
+        }
+        Node { name, data_dir, shards, drain: drain.0 }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub enum Store {
+    Embedded(Embedded),
+}
+
+/// The engine for one machine.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    pub cache_mb: u32,
+    pub memtable_mb: u32,
+    pub journal_mb: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Engine {
+    Embedded,
+}
+
+impl Store {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Store {
+        let engines = [("embedded", Engine::Embedded)];
+        let about = "Where the data is kept: embedded is in this process, on this machine's disk.";
+        let engine = section.choice("engine", &engines, Some("embedded"), about).unwrap_or(Engine::Embedded);
+        match engine {
+            Engine::Embedded => Store::Embedded(Embedded {
+                cache_mb: section.number(
+                    "cache_mb",
+                    128,
+                    8..=1 << 20,
+                    "Memory for data that was read, in MiB.",
+                ),
+                memtable_mb: section.number(
+                    "memtable_mb",
+                    32,
+                    4..=4096,
+                    "Memory for data that was newly written, in MiB; up to three times this is held.",
+                ),
+                journal_mb: section.number(
+                    "journal_mb",
+                    128,
+                    16..=65_536,
+                    "Disk for the journal, in MiB; it bounds how long a restart reads.",
+                ),
+            }),
+        }
+    }
+}
+
+/// `[keys]`
+#[derive(Clone, Debug)]
+pub enum Keys {
+    /// A file on this machine holds the key that seals all others.
+    File {
+        path: PathBuf,
+        /// Make it, readable by its owner only, where it is absent and there is no data yet.
+        create: bool,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum KeyProvider {
+    File,
+}
+
+impl Keys {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Keys {
+        let about = "What keeps the key that seals personal data.";
+        let provider = section.choice("provider", &[("file", KeyProvider::File)], Some("file"), about);
+        match provider.unwrap_or(KeyProvider::File) {
+            KeyProvider::File => Keys::File {
+                path: section.or(
+                    "path",
+                    PathBuf::from("tandem.key"),
+                    "The key's file. Without it the data cannot be read: keep a copy, apart from copies of the data.",
+                ),
+                create: section.or(
+                    "create",
+                    false,
+                    "Make the key when a node starts without one, for its owner's eyes only. For the first start.",
+                ),
+            },
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Commands that wait for one entity.
+    pub mailbox_max: usize,
+    /// Requests under way on this node.
+    pub in_flight_max: usize,
+    /// Entities held in memory at rest.
+    pub entities_max: usize,
+    /// Streams of watchers.
+    pub watchers_max: usize,
+    /// Conversations held by this node at a time.
+    pub conversations_max: usize,
+    /// Imports under way at a time.
+    pub imports_max: usize,
+    /// Contacts of one import.
+    pub import_contacts_max: u32,
+    /// Size of one imported file.
+    pub import_mb: u32,
+}
+
+impl Limits {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Limits {
+        Limits {
+            mailbox_max: section.number(
+                "mailbox_max",
+                1_024,
+                16..=65_536,
+                "Commands that may wait for one call, campaign, customer or company; more are refused.",
+            ),
+            in_flight_max: section.number(
+                "in_flight_max",
+                8_192,
+                16..=1_000_000,
+                "Requests under way at a time; more are refused, to be sent again.",
+            ),
+            entities_max: section.number(
+                "entities_max",
+                200_000,
+                1_000..=10_000_000,
+                "Entities kept in memory; beyond that, those at rest longest are put away.",
+            ),
+            watchers_max: section.number(
+                "watchers_max",
+                10_000,
+                1..=1_000_000,
+                "Watch streams open at a time.",
+            ),
+            conversations_max: section.number(
+                "conversations_max",
+                1_000,
+                1..=100_000,
+                "Conversations, each with a media socket and an agent, held at a time.",
+            ),
+            imports_max: section.number("imports_max", 8, 1..=1_000, "Imports under way at a time."),
+            import_contacts_max: section.number(
+                "import_contacts_max",
+                5_000_000,
+                1..=100_000_000,
+                "Contacts that one import may bring.",
+            ),
+            import_mb: section.number("import_mb", 2_048, 1..=65_536, "Size of one imported file, in MiB."),
+        }
+    }
+}
+
+/// `[clock]`
+#[derive(Clone, Debug)]
+pub struct Clock {
+    /// Seconds of the node's time in a second of the world's.
+    pub speed: f64,
+    /// What time it is when the node starts, instead of now.
+    pub epoch: Option<Timestamp>,
+}
+
+impl Clock {
+    pub const SPEED_MAX: f64 = 100_000.0;
+
+    /// The node's time is not the world's: for trials only.
+    pub fn is_simulated(&self) -> bool {
+        self.speed != 1.0 || self.epoch.is_some()
+    }
+
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Clock {
+        let speed = section.or(
+            "speed",
+            1.0,
+            "Seconds of simulated time in a second. Other than 1 for trials only: retries and calling hours follow it.",
+        );
+        if !(0.001..=Clock::SPEED_MAX).contains(&speed) {
+            section.refuse("speed", "must be 0.001 to 100000");
+        }
+        let about = "Simulated time at which the node starts, instead of now. For trials only.";
+        Clock { speed, epoch: section.optional("epoch", "2026-03-02T15:00:00Z", about) }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub format: Format,
+    /// A level, or levels by module.
+    pub level: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: Format::Text, level: "info".to_owned() }
+    }
+}
+
+impl Log {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Log {
+        let formats = [("text", Format::Text), ("json", Format::Json)];
+        let about = "For people, or one JSON object a line. Logs go to the standard error.";
+        let format = section.choice("format", &formats, Some("text"), about).unwrap_or(Format::Text);
+        let level = section.or(
+            "level",
+            "info".to_owned(),
+            "error, warn, info, debug or trace; or by module, such as info,tandem_actors=debug.",
+        );
+        if let Err(error) = crate::telemetry::check_level(&level) {
+            section.refuse("level", error.to_string());
+        }
+        Log { format, level }
+    }
+}
