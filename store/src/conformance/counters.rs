@@ -52,7 +52,8 @@ pub async fn additions_mix_with_other_writes(s: &Subject) {
                     if random.one_in(3) {
                         // Moves the whole counter over to another and starts it again from delta.
                         let key = s.key("n");
-                        let moved = counter(transaction.get(&key, Read::Conflict).await.expect("the read succeeds"));
+                        let moved =
+                            counter(transaction.get(&key, Read::Conflict).await.expect("the read succeeds"));
                         transaction.add(s.key("moved"), moved);
                         if random.one_in(2) {
                             transaction.clear(key.clone());

@@ -35,7 +35,9 @@ pub fn check(events: &[Event], finals: &BTreeMap<Key, Vec<Element>>) -> Result<(
         for (key, seen) in &event.reads {
             let list = finals.get(key).map_or(&[][..], Vec::as_slice);
             if !list.starts_with(seen) {
-                return Err(format!("transaction {reader} read {seen:?} of list {key}, which became {list:?}"));
+                return Err(format!(
+                    "transaction {reader} read {seen:?} of list {key}, which became {list:?}"
+                ));
             }
             if let Some(last) = seen.last() {
                 graph.edge(writers[&(*key, *last)], reader);
@@ -66,7 +68,9 @@ fn writers(
     for (key, list) in finals {
         for element in list {
             if !writers.contains_key(&(*key, *element)) {
-                return Err(format!("{element} is in list {key}, and no transaction that may have committed put it there"));
+                return Err(format!(
+                    "{element} is in list {key}, and no transaction that may have committed put it there"
+                ));
             }
             if !present.insert((*key, *element)) {
                 return Err(format!("{element} is in list {key} twice"));
@@ -77,7 +81,10 @@ fn writers(
         let there = event.appends.iter().filter(|append| present.contains(append)).count();
         let lost = event.returned.is_some() && there < event.appends.len();
         if lost || (there > 0 && there < event.appends.len()) {
-            return Err(format!("of transaction {writer}, {there} of {} appends are there", event.appends.len()));
+            return Err(format!(
+                "of transaction {writer}, {there} of {} appends are there",
+                event.appends.len()
+            ));
         }
     }
     Ok(writers)
@@ -190,7 +197,8 @@ mod tests {
     fn lost_torn_foreign_and_doubled_appends_are_found() {
         let both = event((0, 1), &[], &[(1, 10), (2, 20)]);
         let unknown = Event { returned: None, ..both.clone() };
-        let bad = |event: &Event, lists: &[(Key, &[Element])]| check(std::slice::from_ref(event), &finals(lists));
+        let bad =
+            |event: &Event, lists: &[(Key, &[Element])]| check(std::slice::from_ref(event), &finals(lists));
         assert!(bad(&both, &[(1, &[10])]).is_err());
         assert!(bad(&unknown, &[(1, &[10])]).is_err());
         assert_eq!(bad(&unknown, &[]), Ok(()));

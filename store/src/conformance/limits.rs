@@ -2,8 +2,8 @@
 
 use super::Subject;
 use crate::{
-    CommitError, KEY_BYTES_MAX, Range, Read, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_MS_MAX, Transaction,
-    VALUE_BYTES_MAX,
+    CommitError, KEY_BYTES_MAX, Range, Read, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_MS_MAX,
+    Transaction, VALUE_BYTES_MAX,
 };
 
 /// Commits what `write` writes, next to a row that must then not be there.
@@ -50,11 +50,7 @@ pub async fn limits_are_enforced(s: &Subject) {
     assert!(matches!(error, StoreError::KeyTooLong(_)), "{error}");
     let error = reader.get(&[], Read::Snapshot).await.expect_err("the key is empty");
     assert!(matches!(error, StoreError::KeyEmpty), "{error}");
-    for bad in [
-        Range { limit: 0, ..s.range("a", "b") },
-        s.range("b", "a"),
-        s.range("a", "a"),
-    ] {
+    for bad in [Range { limit: 0, ..s.range("a", "b") }, s.range("b", "a"), s.range("a", "a")] {
         let error = reader.range(bad, Read::Snapshot).await.expect_err("the range is bad");
         assert!(matches!(error, StoreError::BadRange), "{error}");
     }
@@ -117,7 +113,8 @@ pub async fn large_transactions_are_written_whole(s: &Subject) {
         .collect();
     for task in tasks {
         let rows = s.all().await;
-        let whole = rows.is_empty() || (rows.len() == ROWS && rows.iter().all(|(_, value)| value == &rows[0].1));
+        let whole =
+            rows.is_empty() || (rows.len() == ROWS && rows.iter().all(|(_, value)| value == &rows[0].1));
         assert!(whole, "{} rows of different writers", rows.len());
         task.await.expect("the task ends");
     }
@@ -129,8 +126,10 @@ pub async fn large_transactions_are_written_whole(s: &Subject) {
 pub async fn a_large_range_is_cleared_whole(s: &Subject) {
     const ROWS: usize = 5_000;
     for half in 0..2 {
-        s.write(|t| (0..ROWS).filter(|i| i % 2 == half).for_each(|i| t.set(s.key(format!("r{i:05}")), vec![7; 100])))
-            .await;
+        s.write(|t| {
+            (0..ROWS).filter(|i| i % 2 == half).for_each(|i| t.set(s.key(format!("r{i:05}")), vec![7; 100]))
+        })
+        .await;
     }
     s.put(&[("q", "before"), ("s", "after")]).await;
     let mut transaction = s.begin();

@@ -155,7 +155,8 @@ impl Model<'_> {
         let expected = self.seen(slot).remove(&key);
         let full_key = self.s.key(name(key));
         let open = self.open(slot);
-        let value = open.transaction.get(&full_key, kind(snapshot)).await.map_err(|error| error.to_string())?;
+        let value =
+            open.transaction.get(&full_key, kind(snapshot)).await.map_err(|error| error.to_string())?;
         if !snapshot && !known {
             open.read |= bit(key);
         }
@@ -166,7 +167,13 @@ impl Model<'_> {
         }
     }
 
-    async fn range(&mut self, slot: usize, keys: (u8, u8), range: Range, snapshot: bool) -> Result<(), String> {
+    async fn range(
+        &mut self,
+        slot: usize,
+        keys: (u8, u8),
+        range: Range,
+        snapshot: bool,
+    ) -> Result<(), String> {
         let seen = self.seen(slot);
         let (limit, reverse) = (range.limit, range.reverse);
         let within = seen.range(keys.0..keys.1);
@@ -220,7 +227,9 @@ impl Model<'_> {
         match outcome {
             Ok(()) if must => return Err("committed in spite of a conflict".into()),
             Ok(()) => {}
-            Err(CommitError::Conflict) if must || may || self.s.differences.spurious_conflicts => return Ok(()),
+            Err(CommitError::Conflict) if must || may || self.s.differences.spurious_conflicts => {
+                return Ok(());
+            }
             Err(error) => return Err(format!("refused: {error}")),
         }
         let mut rows = self.versions[self.versions.len() - 1].rows.clone();
@@ -242,7 +251,8 @@ pub async fn run(s: &Subject, steps: &[Step]) -> Result<(), String> {
         model.commit(slot).await.map_err(|error| format!("the last commit in slot {slot}: {error}"))?;
     }
     let newest = &model.versions[model.versions.len() - 1].rows;
-    let expected: Vec<_> = newest.iter().map(|(key, v)| (s.key(name(*key)).into(), v.clone().into())).collect();
+    let expected: Vec<_> =
+        newest.iter().map(|(key, v)| (s.key(name(*key)).into(), v.clone().into())).collect();
     let stored = s.all().await;
     if stored != expected {
         return Err(format!("in the end there is {stored:?} instead of {expected:?}"));

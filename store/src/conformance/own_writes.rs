@@ -133,8 +133,16 @@ pub async fn adding_follows_the_rule_of_the_counter(s: &Subject) {
         let mut transaction = s.begin();
         transaction.add(s.key("n"), delta);
         let read = transaction.get(&s.key("n"), Read::Snapshot).await.expect("the read succeeds");
-        assert_eq!(read.as_deref(), Some(&expected.to_le_bytes()[..]), "{stored:?} + {delta} before the commit");
+        assert_eq!(
+            read.as_deref(),
+            Some(&expected.to_le_bytes()[..]),
+            "{stored:?} + {delta} before the commit"
+        );
         s.accepted(transaction.commit().await);
-        assert_eq!(s.committed("n").await.as_deref(), Some(&expected.to_le_bytes()[..]), "{stored:?} + {delta}");
+        assert_eq!(
+            s.committed("n").await.as_deref(),
+            Some(&expected.to_le_bytes()[..]),
+            "{stored:?} + {delta}"
+        );
     }
 }

@@ -41,7 +41,8 @@ pub async fn ranges_are_consistent_under_concurrent_writes(s: &Subject) {
     const PLACES: u64 = 500;
     let place = |random: &mut Random| format!("place{:04}", random.below(PLACES));
     let mut random = Random::new(1);
-    s.write(|t| (0..TOKENS).for_each(|i| t.set(s.key(format!("place{:04}", i * 7)), b"token".to_vec()))).await;
+    s.write(|t| (0..TOKENS).for_each(|i| t.set(s.key(format!("place{:04}", i * 7)), b"token".to_vec())))
+        .await;
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..4)
         .map(|seed| {

@@ -147,7 +147,8 @@ pub async fn histories_are_strictly_serializable(s: &Subject) {
     }
     let mut finals = BTreeMap::new();
     for (key, value) in s.all().await {
-        let number = String::from_utf8_lossy(&key[s.prefix.len() + 4..]).parse().expect("the key is a list's");
+        let number =
+            String::from_utf8_lossy(&key[s.prefix.len() + 4..]).parse().expect("the key is a list's");
         finals.insert(number, list(Some(value)));
     }
     assert!(events.len() as u64 > TRANSACTIONS, "only {} of them committed", events.len());

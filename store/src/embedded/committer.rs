@@ -5,8 +5,9 @@
 use super::background::Background;
 use super::engine::Engine;
 use super::failure::Trouble;
-use super::group::{Batch, Commit, CommitRow, Outcome};
+use super::group::{Batch, Commit, CommitAdd, Outcome};
 use super::journal::Journal;
+use super::memtable::{NewRow, Versions};
 use super::resolver::{Resolver, Verdict};
 use super::space::Space;
 use super::tables::Tables;
@@ -26,6 +27,7 @@ pub(super) struct Committer {
     space: Space,
     resolver: Resolver,
     views: Views,
+    versions: Versions,
     metrics: Metrics,
     /// Why nothing can be committed any more.
     failed: Option<StoreError>,
@@ -59,6 +61,7 @@ impl Committer {
             space: Space::new(&options.path, options.free_bytes_min),
             resolver: Resolver::new(engine.view().version(), options.conflict_bytes_max),
             views: Views::default(),
+            versions: Versions::default(),
             metrics,
             failed: None,
             engine,
@@ -115,7 +118,7 @@ impl Committer {
             self.note_trouble(trouble);
             return;
         }
-        self.tables.insert(sequence, batch.into_rows());
+        self.versions.insert(&self.tables.memtable(), sequence, oldest + 1, batch.into_rows());
         let replaced = self.engine.publish(View::new(sequence, self.tables.state(sequence)));
         self.views.replaced(&replaced, now_ms);
         drop((newest, replaced));
@@ -165,7 +168,7 @@ impl Committer {
         for clear in std::mem::take(&mut commit.cleared) {
             let since = self.resolver.written_since(clear.view.version(), &clear.begin, &clear.end);
             for (fingerprint, key) in clear.keys.into_iter().chain(since) {
-                self.put(batch, CommitRow { fingerprint, key, value: None }, false);
+                self.put(batch, NewRow { fingerprint, key, value: None }, false);
             }
             self.resolver.cleared(clear.begin, clear.end);
         }
@@ -174,14 +177,14 @@ impl Committer {
             self.put(batch, row, true);
         }
         for (add, sum) in commit.adds.drain(..).zip(sums) {
-            let row = CommitRow { fingerprint: add.fingerprint, key: add.key, value: Some(sum) };
+            let row = NewRow { fingerprint: add.fingerprint, key: add.key, value: Some(sum) };
             self.put(batch, row, false);
         }
         Ok(())
     }
 
     fn sums(&self, commit: &Commit, newest: &View, batch: &Batch) -> Result<Vec<Bytes>, StoreError> {
-        let sum = |add: &super::group::CommitAdd| {
+        let sum = |add: &CommitAdd| {
             let index = self.resolver.index_in_group(add.fingerprint);
             let stored = match index.and_then(|index| batch.value(index, &add.key)) {
                 Some(written) => written,
@@ -192,7 +195,7 @@ impl Committer {
         commit.adds.iter().map(sum).collect()
     }
 
-    fn put(&mut self, batch: &mut Batch, row: CommitRow, in_payload: bool) {
+    fn put(&mut self, batch: &mut Batch, row: NewRow, in_payload: bool) {
         let index = self.resolver.index_in_group(row.fingerprint);
         if let Some(row) = batch.replace(index, row, in_payload) {
             self.resolver.wrote(row.fingerprint, &row.key, batch.next_index());
@@ -206,6 +209,7 @@ impl Committer {
         if self.tables.memtable_bytes() >= full || self.journal.active_bytes() >= full {
             self.background.close_memtable(self.engine.view().version());
             self.journal.start_file();
+            self.versions.forget();
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Transactions that are committed together: one as it comes from its caller, and what all of a
 //! group write.
 
+use super::fingerprints::fingerprint;
 use super::journal::{row_bytes, write_row};
-use super::reads::{Reads, fingerprint};
+use super::memtable::NewRow;
+use super::reads::Reads;
 use super::view::View;
 use crate::overlay::{Mutation, Writes};
 use crate::{CommitError, StoreError, TRANSACTION_BYTES_MAX};
@@ -21,18 +23,12 @@ pub(super) struct Commit {
     pub reads: Reads,
     /// Rows in the journal's form, which `rows` are slices of: one allocation for all.
     pub payload: Bytes,
-    pub rows: Vec<CommitRow>,
+    pub rows: Vec<NewRow>,
     pub adds: Vec<CommitAdd>,
     pub cleared: Vec<CommitClear>,
     pub bytes: usize,
     pub queued_at: Instant,
     pub reply: oneshot::Sender<Outcome>,
-}
-
-pub(super) struct CommitRow {
-    pub fingerprint: u64,
-    pub key: Bytes,
-    pub value: Option<Bytes>,
 }
 
 /// A sum that is worked out when it is known what it adds to.
@@ -94,7 +90,7 @@ impl Commit {
             }
         }
         let payload = Bytes::from(payload);
-        let rows = places.into_iter().map(|(fingerprint, (key, value))| CommitRow {
+        let rows = places.into_iter().map(|(fingerprint, (key, value))| NewRow {
             fingerprint,
             key: payload.slice(key),
             value: value.map(|value| payload.slice(value)),
@@ -125,6 +121,7 @@ pub(super) struct Batch {
 }
 
 struct Put {
+    fingerprint: u64,
     key: Bytes,
     value: Option<Bytes>,
     /// Whether the last payload that has the key says the same.
@@ -163,7 +160,7 @@ impl Batch {
 
     /// Writes a key again, which `index` was noted for earlier in the group. Gives the row back if
     /// it is the first time.
-    pub fn replace(&mut self, index: Option<usize>, row: CommitRow, in_payload: bool) -> Option<CommitRow> {
+    pub fn replace(&mut self, index: Option<usize>, row: NewRow, in_payload: bool) -> Option<NewRow> {
         let Some(at) = index.and_then(|index| self.position(index, &row.key)) else { return Some(row) };
         self.puts[at].value = row.value;
         self.puts[at].in_payload = in_payload;
@@ -171,8 +168,8 @@ impl Batch {
     }
 
     /// Writes a key for the first time, under [`Batch::next_index`].
-    pub fn push(&mut self, row: CommitRow, in_payload: bool) {
-        self.puts.push(Put { key: row.key, value: row.value, in_payload });
+    pub fn push(&mut self, row: NewRow, in_payload: bool) {
+        self.puts.push(Put { fingerprint: row.fingerprint, key: row.key, value: row.value, in_payload });
     }
 
     /// Bytes of the group in the journal, about.
@@ -194,7 +191,8 @@ impl Batch {
     }
 
     /// The rows for the tables, one for each key.
-    pub fn into_rows(self) -> impl Iterator<Item = (Bytes, Option<Bytes>)> {
-        self.puts.into_iter().map(|put| (put.key, put.value))
+    pub fn into_rows(self) -> impl Iterator<Item = NewRow> {
+        let row = |put: Put| NewRow { fingerprint: put.fingerprint, key: put.key, value: put.value };
+        self.puts.into_iter().map(row)
     }
 }

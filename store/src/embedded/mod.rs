@@ -10,8 +10,10 @@ mod committer;
 mod directory;
 mod engine;
 mod failure;
+mod fingerprints;
 mod group;
 mod journal;
+mod memtable;
 mod queue;
 mod reads;
 mod resolver;
@@ -109,7 +111,10 @@ fn replay(
     memtable_bytes: u64,
 ) -> Result<(), StoreError> {
     for group in &recovered.groups {
-        tables.insert(group.sequence, group.rows(&directory.journal())?.into_iter());
+        let memtable = tables.memtable();
+        for (key, value) in group.rows(&directory.journal())? {
+            memtable::insert(&memtable, group.sequence, key, value);
+        }
         if tables.memtable_bytes() >= memtable_bytes {
             background.close_memtable(group.sequence);
         }

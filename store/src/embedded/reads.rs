@@ -1,16 +1,7 @@
 //! What a transaction has read and wants protected.
 
+use super::fingerprints::fingerprint;
 use bytes::Bytes;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
-
-/// One hash for all keys of the process, so that callers hash and the committing thread need not.
-static FINGERPRINTS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-
-/// 64-bit hash of a key. Two keys that share it can only cause a needless conflict.
-pub(super) fn fingerprint(key: &[u8]) -> u64 {
-    FINGERPRINTS.hash_one(key)
-}
 
 /// Keys and ranges read for conflicts.
 #[derive(Default)]

@@ -4,31 +4,13 @@
 //! The memory goes back to the oldest view in use, which is usually a group or two, and no further
 //! than a bound.
 
+use super::fingerprints::FingerprintMap;
 use super::reads::Reads;
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 
 /// Counted for each key besides its bytes.
 const KEY_OVERHEAD_BYTES: usize = 56;
-
-/// Passes a fingerprint through: it is a hash already.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
@@ -64,7 +46,7 @@ struct Write {
 }
 
 pub(super) struct Resolver {
-    last_write: HashMap<u64, Write, BuildHasherDefault<Identity>>,
+    last_write: FingerprintMap<Write>,
     groups: VecDeque<Group>,
     /// Versions of groups that cleared ranges: every key read is checked against those.
     range_clears: VecDeque<u64>,
@@ -106,7 +88,7 @@ impl Resolver {
     /// `version` is the state's version at the start; the memory begins there.
     pub fn new(version: u64, bytes_max: usize) -> Self {
         Self {
-            last_write: HashMap::default(),
+            last_write: FingerprintMap::default(),
             groups: VecDeque::new(),
             range_clears: VecDeque::new(),
             oldest_version: version,

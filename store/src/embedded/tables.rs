@@ -16,8 +16,7 @@ use lsm_tree::compaction::Leveled;
 use lsm_tree::compaction::filter::{CompactionFilter, Context, Factory, ItemAccessor, Verdict};
 use lsm_tree::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, RestartIntervalPolicy};
 use lsm_tree::{
-    AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, InternalValue, Memtable,
-    SequenceNumberCounter, Slice, Tree, ValueType,
+    AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, Memtable, SequenceNumberCounter, Tree,
 };
 use std::collections::HashSet;
 use std::path::Path;
@@ -85,15 +84,9 @@ impl Tables {
         self.sequences.next()
     }
 
-    /// Puts the rows of a group, which must be durable, into the memtable. They are seen by states
-    /// above `sequence`.
-    pub fn insert(&self, sequence: u64, rows: impl Iterator<Item = (Bytes, Option<Bytes>)>) {
-        let memtable = self.tree.active_memtable();
-        for (key, value) in rows {
-            let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
-            let value = Slice::from(value.unwrap_or_default());
-            memtable.insert(InternalValue::from_components(Slice::from(key), value, sequence, kind));
-        }
+    /// Where the rows of durable groups go.
+    pub fn memtable(&self) -> Arc<Memtable> {
+        self.tree.active_memtable()
     }
 
     /// The rows of all groups up to `sequence`.
