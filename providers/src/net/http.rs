@@ -143,6 +143,8 @@ impl Client {
             .ok()
             .and_then(Result::ok)
             .ok_or(HttpError::NotSent(NotSent::Busy))?;
+        // Lets connections that have been closed meanwhile notice it, while the request is still ours.
+        tokio::task::yield_now().await;
         if let Some(connection) = self.checkout() {
             match self.exchange(connection, request).await {
                 Err(Failure::Untouched(back)) => request = *back,
@@ -353,5 +355,81 @@ mod tests {
         ] {
             assert_eq!(retry_after_ms(&headers(&pairs)), expected, "{pairs:?}");
         }
+    }
+
+    fn client(address: std::net::SocketAddr) -> Client {
+        let tls = crate::net::tls::client_config(&Default::default()).unwrap();
+        let connector = Connector::new(tls, Duration::from_secs(5));
+        Client::new(Target::base(&format!("http://{address}")).unwrap(), connector, Limits::default())
+            .unwrap()
+    }
+
+    /// The server has closed a connection that rests, and nobody has looked yet when the next
+    /// request comes: it goes out once, on a new connection.
+    #[tokio::test]
+    async fn a_request_is_not_put_on_a_connection_that_was_closed_unnoticed() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client(listener.local_addr().unwrap());
+        let connection = client.open().await.unwrap();
+        let offered = Arc::clone(&connection.offered);
+        // Let the driver come to rest, then close without giving it a chance to see.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(listener.accept().await.unwrap());
+        std::thread::sleep(Duration::from_millis(10));
+        assert!(connection.sender.is_ready(), "nobody has noticed");
+        client.check_in(connection);
+
+        let server = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 4_096];
+            let read = socket.read(&mut buffer).await.unwrap();
+            socket.write_all(b"HTTP/1.1 204 X\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&buffer[..read]).into_owned()
+        };
+        let send = client.send(Method::POST, "/calls", &[], Bytes::from_static(b"a=b"));
+        let (answer, seen) = tokio::join!(send, server);
+        assert_eq!(answer.unwrap().status, StatusCode::NO_CONTENT);
+        assert!(seen.starts_with("POST /calls HTTP/1.1\r\n") && seen.ends_with("a=b"), "{seen}");
+        assert_eq!(offered.load(Ordering::SeqCst), 0, "the first connection was never written to");
+    }
+
+    /// The connection ends between taking the request and writing it: here it is back.
+    #[tokio::test]
+    async fn a_request_that_was_not_written_comes_back() {
+        use futures_util::FutureExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client(listener.local_addr().unwrap());
+        for taken_first in [true, false] {
+            let connection = client.open().await.unwrap();
+            let (offered, task) = (Arc::clone(&connection.offered), connection.task.clone());
+            let request = client.request(Method::POST, "/calls", &[], Bytes::from_static(b"a=b")).unwrap();
+            let mut exchange = Box::pin(client.exchange(connection, request));
+            if taken_first {
+                assert!((&mut exchange).now_or_never().is_none());
+            }
+            task.abort();
+            let Err(Failure::Untouched(back)) = exchange.await else { panic!("not untouched") };
+            assert_eq!((back.method(), back.uri().path()), (&Method::POST, "/calls"));
+            assert_eq!(offered.load(Ordering::SeqCst), 0);
+        }
+    }
+
+    /// The connection ends after something was written: nobody knows.
+    #[tokio::test]
+    async fn a_request_that_was_written_is_lost() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client(listener.local_addr().unwrap());
+        let connection = client.open().await.unwrap();
+        let (offered, task) = (Arc::clone(&connection.offered), connection.task.clone());
+        let request = client.request(Method::POST, "/calls", &[], Bytes::from_static(b"a=b")).unwrap();
+        let end = async {
+            while offered.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+            task.abort();
+        };
+        let (outcome, ()) = tokio::join!(client.exchange(connection, request), end);
+        assert!(matches!(outcome, Err(Failure::Lost(Lost::Connection(_)))));
     }
 }

@@ -101,4 +101,20 @@ mod tests {
         assert_eq!(form.required("CallSid"), Err(CallbackError::Invalid("CallSid")));
         assert_eq!(form.required("Empty"), Err(CallbackError::Missing("Empty")));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn garbage_never_panics(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300), value in ".{0,40}") {
+            let names = ["CallSid", "CallStatus", "SequenceNumber", "Timestamp", "AnsweredBy", "StreamEvent",
+                "RecordingStatus", "RecordingSid", "StreamSid", "From", "To"];
+            let mut form = decode(&body).unwrap_or_default();
+            form.extend(names.map(|name| (name.to_owned(), value.clone())));
+            form.push(("CallSid".to_owned(), CALL.to_owned()));
+            let _ = (status::parse(&form), amd::parse(&form), recording::parse(&form));
+            let _ = (stream::parse(&form), document::parse(&form));
+            form.reverse();
+            let _ = (status::parse(&form), amd::parse(&form), recording::parse(&form));
+            let _ = (stream::parse(&form), document::parse(&form));
+        }
+    }
 }

@@ -3,9 +3,11 @@
 
 use super::{CALL, created, error, impatient, options, request, twilio};
 use crate::server::{Server, Step};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tandem_domain::carrier::RefusalReason::{self, *};
-use tandem_domain::carrier::{DialOutcome, Refusal};
+use tandem_domain::carrier::{DialOutcome, DialRequest, Refusal};
 use tandem_providers::carrier::Carrier as _;
 use tandem_providers::twilio::Twilio;
 use tokio::net::TcpListener;
@@ -174,42 +176,48 @@ async fn a_kept_connection_that_dies_does_not_repeat_the_request() {
     assert_eq!(seen[1].connection, 0, "and on the kept connection");
 }
 
-/// A server that closes after every answer without saying so: each dial arrives exactly once, or
-/// its outcome is unknown, never twice.
-#[tokio::test]
+/// A server that closes after every answer without saying so, and many dials at a time: each
+/// arrives exactly once, or its outcome is unknown, and none arrives twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_closed_behind_our_back_never_double_a_dial() {
-    const DIALS: usize = 200;
+    const DIALS: usize = 400;
+    const AT_A_TIME: usize = 8;
     let step = Step::AnswerThenClose { status: 201, body: created() };
     let server = Server::start(std::iter::repeat_n(step, 2 * DIALS)).await;
-    let twilio = twilio(&server);
-    let (mut accepted, mut unknown) = (0, 0);
+    let twilio = Arc::new(twilio(&server));
+    let mut tasks = tokio::task::JoinSet::new();
+    for worker in 0..AT_A_TIME {
+        let twilio = Arc::clone(&twilio);
+        tasks.spawn(async move {
+            let mut unknown = Vec::new();
+            for i in (worker..DIALS).step_by(AT_A_TIME) {
+                let url = format!("https://voice.example.com/status/{i}");
+                let request = DialRequest { status_url: url.clone(), ..request() };
+                match twilio.dial(&request).await {
+                    DialOutcome::Accepted { .. } => {}
+                    DialOutcome::Unknown => unknown.push(url),
+                    DialOutcome::Refused(refusal) => panic!("{refusal:?}"),
+                }
+            }
+            unknown
+        });
+    }
+    let unknown = tasks.join_all().await.concat();
+    settle().await;
+    let mut arrived = HashMap::<String, usize>::new();
+    for seen in server.seen() {
+        let (_, url) = seen.form().into_iter().find(|(name, _)| name == "StatusCallback").unwrap();
+        *arrived.entry(url).or_default() += 1;
+    }
     for i in 0..DIALS {
-        let mut request = request();
-        request.status_url = format!("https://voice.example.com/status/{i}");
-        match twilio.dial(&request).await {
-            DialOutcome::Accepted { .. } => accepted += 1,
-            DialOutcome::Unknown => unknown += 1,
-            DialOutcome::Refused(refusal) => panic!("{refusal:?}"),
-        }
-        if i % 3 == 0 {
-            tokio::task::yield_now().await;
+        let url = format!("https://voice.example.com/status/{i}");
+        match arrived.get(&url) {
+            Some(1) => {}
+            None => assert!(unknown.contains(&url), "{url} was accepted and never arrived"),
+            Some(times) => panic!("{url} arrived {times} times"),
         }
     }
-    settle().await;
-    let mut arrived: Vec<String> = server
-        .seen()
-        .iter()
-        .map(|seen| seen.form().into_iter().find(|(n, _)| n == "StatusCallback").unwrap().1)
-        .collect();
-    let all = arrived.len();
-    arrived.sort();
-    arrived.dedup();
-    assert_eq!(arrived.len(), all, "no dial arrived twice");
-    assert!(
-        all >= accepted && all <= accepted + unknown,
-        "{all} arrived, {accepted} accepted, {unknown} unknown"
-    );
-    assert!(accepted > 0);
+    assert!(unknown.len() < DIALS / 2, "{} of {DIALS} unknown", unknown.len());
 }
 
 #[tokio::test]
@@ -219,7 +227,7 @@ async fn dials_beyond_the_connections_wait_and_then_are_not_sent() {
     options.limits.connections_max = 1;
     options.limits.queue_timeout = Duration::from_millis(50);
     options.limits.request_timeout = Duration::from_secs(60);
-    let twilio = std::sync::Arc::new(Twilio::new(options).unwrap());
+    let twilio = Arc::new(Twilio::new(options).unwrap());
     let first = tokio::spawn({
         let twilio = twilio.clone();
         async move { twilio.dial(&request()).await }

@@ -1,5 +1,6 @@
 mod dial;
 mod questions;
+mod tls;
 
 use crate::server::Server;
 use std::time::Duration;
