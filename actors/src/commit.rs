@@ -188,8 +188,7 @@ fn next_batch(shard: &Shard) -> Option<Batch> {
     }
     let performed = std::mem::take(&mut queue.performed);
     // A barrier stands behind everything that was submitted before it.
-    let barriers =
-        if queue.waiting.is_empty() { std::mem::take(&mut queue.barriers) } else { Vec::new() };
+    let barriers = if queue.waiting.is_empty() { std::mem::take(&mut queue.barriers) } else { Vec::new() };
     Some(Batch { pending, performed, barriers, outbox: queue.outbox })
 }
 

@@ -259,8 +259,7 @@ async fn post_to<M: Routed>(
 ) -> Result<(), SendError> {
     let target = shard.services.route(to).ok_or(SendError::Unavailable("the shard is not here"))?;
     let (ack, taken) = oneshot::channel();
-    let envelope =
-        Envelope { command, key: None, origin, reply: ReplyTo::Ack(ack), tries: 0, crashes: 0 };
+    let envelope = Envelope { command, key: None, origin, reply: ReplyTo::Ack(ack), tries: 0, crashes: 0 };
     target.deliver::<M>(to, Msg::Do(envelope)).await?;
     taken.await.unwrap_or(Err(SendError::Unavailable("the entity has restarted")))
 }

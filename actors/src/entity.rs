@@ -109,7 +109,6 @@ pub enum Msg<M: Machine> {
     Tick,
 }
 
-
 /// What the store keeps of an entity.
 #[derive(Serialize, Deserialize)]
 pub struct Stored<S> {
@@ -291,8 +290,7 @@ impl<M: Routed> Life<M> {
         // What is not durable yet is not told.
         self.barrier().await;
         let loaded = self.load().await?;
-        Ok(M::exists(&loaded.state)
-            .then(|| View { state: loaded.state.clone(), events: loaded.events }))
+        Ok(M::exists(&loaded.state).then(|| View { state: loaded.state.clone(), events: loaded.events }))
     }
 
     async fn tick(&mut self, myself: &ActorRef<Msg<M>>) -> Result<(), ActorProcessingErr> {
@@ -370,13 +368,8 @@ impl<M: Routed> Life<M> {
                 return Ok(());
             }
         };
-        let context = Context {
-            me,
-            now,
-            next_event: loaded.events + 1,
-            random: shard.random(),
-            facts: &read.facts,
-        };
+        let context =
+            Context { me, now, next_event: loaded.events + 1, random: shard.random(), facts: &read.facts };
         let (state, command) = (&loaded.state, &envelope.command);
         let decided = std::panic::catch_unwind(AssertUnwindSafe(|| M::decide(state, command, &context)));
         match decided {

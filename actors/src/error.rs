@@ -46,9 +46,13 @@ pub enum StartError {
     Store(#[from] tandem_store::StoreError),
     #[error("the shards could not be claimed: {0}")]
     Claim(String),
-    #[error("the data was made for {stored} shards and the configuration says {asked}: the number is fixed once")]
+    #[error(
+        "the data was made for {stored} shards and the configuration says {asked}: the number is fixed once"
+    )]
     Shards { stored: u16, asked: u16 },
-    #[error("the data has layout version {0}, which this build does not know; use the build that wrote it, or a newer one")]
+    #[error(
+        "the data has layout version {0}, which this build does not know; use the build that wrote it, or a newer one"
+    )]
     Format(u32),
     #[error("an actor could not be started: {0}")]
     Spawn(String),

@@ -198,8 +198,7 @@ impl NodeState {
         epoch: u64,
     ) -> Result<(), ActorProcessingErr> {
         let shard = Shard::new(id, epoch, self.services.clone());
-        let (actor, _) =
-            Actor::spawn_linked(None, ShardActor, shard.clone(), myself.get_cell()).await?;
+        let (actor, _) = Actor::spawn_linked(None, ShardActor, shard.clone(), myself.get_cell()).await?;
         self.shards.insert(actor.get_id(), id);
         *self.services.shards[usize::from(id)].write() = Some(shard);
         Ok(())
@@ -219,8 +218,7 @@ impl Actor for NodeActor {
         let count = u16::try_from(services.shards.len())?;
         let ids: Vec<u16> = (0..count).collect();
         let epochs = claim(&*services.store, &ids, &name).await?;
-        let mut state =
-            NodeState { services, name, shards: HashMap::new(), policies: HashMap::new() };
+        let mut state = NodeState { services, name, shards: HashMap::new(), policies: HashMap::new() };
         for (id, epoch) in ids.into_iter().zip(epochs) {
             state.start_shard(&myself, id, epoch).await?;
         }

@@ -43,10 +43,7 @@ mod tests {
     fn dials_leave_at_the_slowest_rate_that_binds_them() {
         let company = PaceKey::Company(CompanyId::from_bytes([1; 16]));
         let number = PaceKey::CallerId(CompanyId::from_bytes([1; 16]), "+15550100".into());
-        let both = [
-            Pace { key: company.clone(), milli_cps: 10_000 },
-            Pace { key: number, milli_cps: 2_000 },
-        ];
+        let both = [Pace { key: company.clone(), milli_cps: 10_000 }, Pace { key: number, milli_cps: 2_000 }];
         let pacer = Pacer::default();
         let now = Instant::now();
         let late = now + Duration::from_secs(10);

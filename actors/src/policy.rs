@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(policy.died(0), Verdict::Restart);
         assert_eq!(policy.died(100), Verdict::Restart);
         assert_eq!(policy.died(200), Verdict::GiveUp);
-        assert_eq!(policy.died(1_150), Verdict::GiveUp);
+        assert_eq!(policy.died(900), Verdict::GiveUp);
         assert_eq!(policy.died(5_000), Verdict::Restart);
     }
 }

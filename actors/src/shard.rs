@@ -15,7 +15,7 @@ use crate::timers::Timers;
 use crate::watch::Watchers;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use ractor::{Actor, ActorId, ActorRuntime, ActorProcessingErr, ActorRef, MessagingErr, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, MessagingErr, SupervisionEvent};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;

@@ -132,7 +132,8 @@ pub(crate) async fn run(shard: Arc<Shard>) {
             tokio::task::yield_now().await;
             continue;
         }
-        let wake = shard.timers.next().map_or(seen_until - AHEAD_MS / 2, |at| at.min(seen_until - AHEAD_MS / 2));
+        let wake =
+            shard.timers.next().map_or(seen_until - AHEAD_MS / 2, |at| at.min(seen_until - AHEAD_MS / 2));
         tokio::select! {
             () = shard.clock.sleep_until(wake) => {}
             () = shard.timers.earlier.notified() => {}

@@ -39,11 +39,9 @@ pub fn row(key: &RowKey) -> Vec<u8> {
         RowKey::ContactOf { company, campaign, customer } => {
             at(Space::ContactOf, company).uuid(campaign.0).uuid(customer.0)
         }
-        RowKey::Ready { company, campaign, lane, due, no } => at(Space::Ready, company)
-            .uuid(campaign.0)
-            .int(lane as u64)
-            .time(due)
-            .int(u64::from(no)),
+        RowKey::Ready { company, campaign, lane, due, no } => {
+            at(Space::Ready, company).uuid(campaign.0).int(lane as u64).time(due).int(u64::from(no))
+        }
         RowKey::InFlight { company, campaign, no } => {
             at(Space::InFlight, company).uuid(campaign.0).int(u64::from(no))
         }
@@ -61,10 +59,7 @@ pub fn row(key: &RowKey) -> Vec<u8> {
             at(Space::CallByCustomer, company).uuid(customer.0).time(time).uuid(call.0)
         }
         RowKey::CallByDisposition { company, disposition, at: time, call } => {
-            at(Space::CallByDisposition, company)
-                .int(disposition_code(disposition))
-                .time(time)
-                .uuid(call.0)
+            at(Space::CallByDisposition, company).int(disposition_code(disposition)).time(time).uuid(call.0)
         }
         RowKey::CampaignByTime { company, at: time, campaign } => {
             at(Space::CampaignByTime, company).time(time).uuid(campaign.0)

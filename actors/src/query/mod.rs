@@ -143,7 +143,11 @@ async fn scan(
 }
 
 /// The bounds of a time index: from `since` (inclusive) to `until` (exclusive).
-fn between(prefix: &[u8], since: Option<Millis>, until: Option<Millis>) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+fn between(
+    prefix: &[u8],
+    since: Option<Millis>,
+    until: Option<Millis>,
+) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     let at = |t: Millis| {
         let mut key = prefix.to_vec();
         key.extend_from_slice(&keys::time_part(t));
@@ -318,13 +322,16 @@ pub async fn history(
 ///
 /// # Errors
 /// As [`calls`].
-pub async fn permits(store: &dyn Store, company: CompanyId, campaign: CampaignId) -> Result<usize, QueryError> {
+pub async fn permits(
+    store: &dyn Store,
+    company: CompanyId,
+    campaign: CampaignId,
+) -> Result<usize, QueryError> {
     let prefix = keys::list_prefix(company, Listed::Permits(campaign));
     let mut tx = store.begin();
     let (mut after, mut count) = (None, 0);
     loop {
-        let (rows, next) =
-            scan(&mut *tx, &prefix, (None, None), after.as_deref(), PAGE_MAX, false).await?;
+        let (rows, next) = scan(&mut *tx, &prefix, (None, None), after.as_deref(), PAGE_MAX, false).await?;
         count += rows.len();
         match next {
             Some(next) => after = Some(next),

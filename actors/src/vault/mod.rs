@@ -188,8 +188,7 @@ impl Vault {
         key: &[u8],
         new_key: Option<Vec<u8>>,
     ) -> Result<PersonKey, VaultError> {
-        let inner =
-            PersonInner { key: aead(key)?, customer, entropy: self.inner.entropy.clone() };
+        let inner = PersonInner { key: aead(key)?, customer, entropy: self.inner.entropy.clone() };
         Ok(PersonKey { inner: Arc::new(inner), new_key })
     }
 

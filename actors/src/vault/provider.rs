@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 pub enum KeyError {
     #[error("the key file {path} cannot be read: {why}")]
     Unreadable { path: PathBuf, why: String },
-    #[error("the key file {0} does not hold 64 hex digits; restore it from its backup: without it the data cannot be read")]
+    #[error(
+        "the key file {0} does not hold 64 hex digits; restore it from its backup: without it the data cannot be read"
+    )]
     Malformed(PathBuf),
     #[error("there is no key file at {0}; restore it, or set keys.create = true on a new installation")]
     Missing(PathBuf),
