@@ -16,6 +16,7 @@ pub(crate) const TEXT_BYTES_MAX: usize = 400;
 /// Longest sentence that a listener believes in: two minutes at 8 kHz.
 const SENTENCE_BYTES_MAX: usize = 960_000;
 const FLAG_INTERRUPTS: u8 = 1;
+const FLAG_FAREWELL: u8 = 2;
 const TABLE_BYTES: usize = 8_000;
 
 /// One linear sample as mu-law (ITU-T G.711).
@@ -62,8 +63,23 @@ pub(crate) fn fax_tone(bytes: usize) -> Vec<u8> {
     repeat(TABLE.get_or_init(|| table(&[1_100.0])), bytes)
 }
 
-/// A spoken sentence of `bytes` samples, or as many as its text needs. `interrupts`: said while the other talks.
-pub(crate) fn sentence(text: &str, bytes: usize, interrupts: bool) -> Vec<u8> {
+/// What else is heard from how a sentence is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Manner {
+    /// Said while the other talks.
+    pub(crate) interrupts: bool,
+    /// The last words: nothing is expected to follow.
+    pub(crate) farewell: bool,
+}
+
+impl Manner {
+    pub(crate) const PLAIN: Self = Self { interrupts: false, farewell: false };
+    pub(crate) const INTERRUPTING: Self = Self { interrupts: true, farewell: false };
+    pub(crate) const FAREWELL: Self = Self { interrupts: false, farewell: true };
+}
+
+/// A spoken sentence of `bytes` samples, or as many as its text needs.
+pub(crate) fn sentence(text: &str, bytes: usize, manner: Manner) -> Vec<u8> {
     let mut end = text.len().min(TEXT_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -72,7 +88,8 @@ pub(crate) fn sentence(text: &str, bytes: usize, interrupts: bool) -> Vec<u8> {
     let total = bytes.min(SENTENCE_BYTES_MAX).max(HEADER_BYTES + text.len());
     let mut out = Vec::with_capacity(total);
     out.extend_from_slice(&MARKER);
-    out.push(if interrupts { FLAG_INTERRUPTS } else { 0 });
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.push(flag(manner.interrupts, FLAG_INTERRUPTS) | flag(manner.farewell, FLAG_FAREWELL));
     out.extend_from_slice(&(total as u32).to_le_bytes());
     out.extend_from_slice(&(text.len() as u16).to_le_bytes());
     out.extend_from_slice(text);
@@ -96,7 +113,7 @@ pub(crate) enum Heard {
     /// A sentence begins; its words are known from here.
     Started {
         text: String,
-        interrupts: bool,
+        manner: Manner,
     },
     /// Part of a sentence.
     Speech {
@@ -181,7 +198,9 @@ impl Ear {
         }
         let held = std::mem::take(&mut self.pending);
         let text = String::from_utf8_lossy(&held[HEADER_BYTES..]).into_owned();
-        out.push(Heard::Started { text, interrupts: flags & FLAG_INTERRUPTS != 0 });
+        let manner =
+            Manner { interrupts: flags & FLAG_INTERRUPTS != 0, farewell: flags & FLAG_FAREWELL != 0 };
+        out.push(Heard::Started { text, manner });
         out.push(Heard::Speech { bytes: held.len() });
         self.sentence_left = total - held.len();
         if self.sentence_left == 0 {
@@ -235,9 +254,9 @@ mod tests {
     #[test]
     fn words_arrive_whatever_the_size_of_the_pieces() {
         let mut audio = vec![SILENCE; 50];
-        audio.extend(sentence("Hello, who is this?", 1_600, false));
+        audio.extend(sentence("Hello, who is this?", 1_600, Manner::PLAIN));
         audio.extend(vec![SILENCE; 70]);
-        audio.extend(sentence("Grüß Gott", 10, true));
+        audio.extend(sentence("Grüß Gott", 10, Manner::INTERRUPTING));
         for size in [1, 3, 160, 10_000] {
             let mut ear = Ear::default();
             let heard: Vec<Heard> = audio.chunks(size).flat_map(|piece| ear.listen(piece)).collect();
@@ -269,7 +288,7 @@ mod tests {
         let mut ear = Ear::default();
         let heard = ear.listen(&lie);
         assert!(words(&heard).is_empty());
-        assert_eq!(words(&ear.listen(&sentence("still here", 100, false))), ["still here"]);
+        assert_eq!(words(&ear.listen(&sentence("still here", 100, Manner::PLAIN))), ["still here"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Two rates keep a compressed run honest. What the simulator *plays* (a ring, a sentence, a pause) passes at
 //! [`Pace::speed`]. What it *waits for* from the system under test (a document, the agent's next words)
-//! passes at [`Pace::wait_speed`], which is never more than ten: at 1,000 times real speed a reply that takes 20 ms
+//! passes at [`Pace::wait_speed`], which is five at most unless told otherwise: at 1,000 times real speed a reply that takes 20 ms
 //! must not look like 20 seconds of silence to the person who waits for it. At speed 1 both are 1.
 
 use std::sync::Arc;
@@ -30,7 +30,8 @@ pub(crate) const FRAME_MS: u64 = 20;
 pub(crate) const FRAME_BYTES: usize = 160;
 /// Media frames are not sent more often than this in real time.
 const REAL_TICK_MS_MIN: f64 = 5.0;
-const WAIT_SPEED_MAX: f64 = 10.0;
+/// Bound of the speed of waiting where none is given: patience of 8 s is then 1.6 s of real time.
+const WAIT_SPEED_MAX: f64 = 5.0;
 
 /// Speeds of the simulation and its clock.
 #[derive(Clone)]
@@ -44,11 +45,14 @@ pub struct Pace {
 impl Pace {
     /// `speed`: simulated seconds per real second, clamped to 0.01..=100,000; anything that is not a number is 1.
     /// `stride`: how many samples one byte of audio stands for, `None` to derive it from the speed.
-    pub fn new(speed: f64, stride: Option<u32>, clock: Arc<dyn Clock>) -> Self {
-        let speed = if speed.is_finite() { speed.clamp(0.01, 100_000.0) } else { 1.0 };
+    /// `wait_speed`: bound of the speed of waiting, `None` for the default.
+    pub fn new(speed: f64, wait_speed: Option<f64>, stride: Option<u32>, clock: Arc<dyn Clock>) -> Self {
+        let tame = |speed: f64| if speed.is_finite() { speed.clamp(0.01, 100_000.0) } else { 1.0 };
+        let speed = tame(speed);
+        let wait_speed = speed.min(wait_speed.map_or(WAIT_SPEED_MAX, tame));
         let derived = (speed * REAL_TICK_MS_MIN / FRAME_MS as f64).ceil() as u64;
         let stride = stride.map_or(derived, u64::from).clamp(1, 100_000);
-        Self { speed, wait_speed: speed.min(WAIT_SPEED_MAX), stride, clock }
+        Self { speed, wait_speed, stride, clock }
     }
 
     pub fn speed(&self) -> f64 {
@@ -114,7 +118,7 @@ mod tests {
     use super::*;
 
     fn pace(speed: f64) -> Pace {
-        Pace::new(speed, None, Arc::new(SystemClock))
+        Pace::new(speed, None, None, Arc::new(SystemClock))
     }
 
     #[test]
@@ -132,7 +136,7 @@ mod tests {
         assert_eq!(pace.stride(), 250);
         assert_eq!(pace.audio_ms(pace.audio_bytes(40_000)), 40_000);
         assert_eq!(pace.real(1_000), Duration::from_millis(1));
-        assert_eq!(pace.real_wait(1_000), Duration::from_millis(100));
+        assert_eq!(pace.real_wait(1_000), Duration::from_millis(200));
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Options {
     pub seed: u64,
     /// Simulated seconds per real second.
     pub speed: f64,
+    /// Simulated seconds per real second while waiting for the system under test, at most; `None` for 5.
+    pub wait_speed: Option<f64>,
     /// Samples that one byte of audio stands for; `None` to derive it from the speed.
     pub stride: Option<u32>,
     pub mix: Scenario,
@@ -88,6 +90,7 @@ impl Default for Options {
             xi_api_key: "simulated-xi-api-key".to_owned(),
             seed: 1,
             speed: 1.0,
+            wait_speed: None,
             stride: None,
             mix: Scenario::default(),
             log_path: None,
@@ -144,7 +147,7 @@ impl Simulator {
         let auth_token = Secret::from(options.auth_token);
         let webhooks =
             Webhooks::new(&auth_token, limits.webhooks_in_flight_max).map_err(StartError::Client)?;
-        let pace = Pace::new(options.speed, options.stride, options.clock);
+        let pace = Pace::new(options.speed, options.wait_speed, options.stride, options.clock);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let chooser = Arc::new(RwLock::new(Chooser::new(options.seed, options.mix)));
         log.write(Event::Started { seed: options.seed, speed: pace.speed() });

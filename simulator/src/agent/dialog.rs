@@ -1,7 +1,7 @@
 //! One conversation as the agent sees it: a pure machine. Messages and time go in, messages and the end come out.
 
 use super::message::{self, Incoming, Initiation};
-use crate::audio::{self, Ear, Heard};
+use crate::audio::{self, Ear, Heard, Manner};
 use crate::pace::Pace;
 use crate::scenario::{Agent, AgentFault, Dialogue, Reply, Tool};
 use serde_json::{Map, Value};
@@ -317,7 +317,8 @@ impl Dialog {
         }
         self.agent_turns += 1;
         let ms = audio::speaking_ms(&text);
-        let sound = audio::sentence(&text, self.pace.audio_bytes(ms), false);
+        let manner = if then == Then::End { Manner::FAREWELL } else { Manner::PLAIN };
+        let sound = audio::sentence(&text, self.pace.audio_bytes(ms), manner);
         let ms = self.pace.audio_ms(sound.len());
         for (n, piece) in sound.chunks(PIECE_BYTES).enumerate() {
             self.event += 1;
@@ -363,8 +364,8 @@ impl Dialog {
 
     fn hear(&mut self, heard: Heard, out: &mut Vec<Out>) {
         match heard {
-            Heard::Started { text, interrupts } => {
-                if self.speaking() || (interrupts && self.just_spoke()) {
+            Heard::Started { text, manner } => {
+                if self.speaking() || (manner.interrupts && self.just_spoke()) {
                     self.interrupted(out);
                 }
                 match &mut self.state {

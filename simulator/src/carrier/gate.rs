@@ -38,7 +38,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_leave_evenly_and_the_queue_is_bounded() {
-        let pace = Pace::new(10.0, None, Arc::new(SystemClock));
+        let pace = Pace::new(10.0, None, None, Arc::new(SystemClock));
         let gate = Gate::default();
         let now = Instant::now();
         let places: Vec<_> =

@@ -139,6 +139,7 @@ impl Leg {
             speaking: self.playback.playing(),
             speaking_ms: self.playback.speaking_ms(),
             turns: self.playback.turns(),
+            farewell: self.playback.farewell(),
         }
     }
 

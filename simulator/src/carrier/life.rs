@@ -76,7 +76,11 @@ impl Line {
         let queued = Instant::now();
         self.until(departure).await?;
         let queue_ms = queued.elapsed().as_secs_f64() * 1_000.0 * self.carrier.pace.speed();
-        self.call.resource.lock().queue_ms = queue_ms as u64;
+        {
+            let mut resource = self.call.resource.lock();
+            resource.queue_ms = queue_ms as u64;
+            resource.start_ms = Some(self.carrier.pace.now_ms());
+        }
         self.progress("initiated").await;
 
         let plan = self.call.plan.clone();
@@ -131,13 +135,7 @@ impl Line {
     }
 
     async fn answered(&mut self, script: Script) -> End {
-        let now = self.carrier.pace.now_ms();
-        {
-            let mut resource = self.call.resource.lock();
-            resource.status = Status::InProgress;
-            resource.start_ms = Some(now);
-            resource.updated_ms = now;
-        }
+        self.set(Status::InProgress);
         self.progress("in-progress").await;
         self.record_in_progress().await;
         let (by, talked) = Talk::new(self, script).run().await;

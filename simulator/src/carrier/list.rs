@@ -22,7 +22,7 @@ impl Range {
     fn holds(&self, at: Option<i64>) -> bool {
         match at {
             Some(at) => (self.from..=self.to).contains(&at),
-            // A call that has not been answered has no times yet: only an open range holds it.
+            // A call that waits in the queue has no start yet, a live one no end: only an open range holds it.
             None => self.from == i64::MIN && self.to == i64::MAX,
         }
     }

@@ -1,6 +1,6 @@
 //! Whoever picked up: a script of steps, driven by simulated time and by what is heard. Pure.
 
-use crate::audio;
+use crate::audio::{self, Manner};
 use crate::log::HangUp;
 use crate::pace::{FRAME_BYTES, Pace};
 use crate::scenario::{CallPlan, Person, Talk};
@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 /// Turns that a person who waits for the agent to end answers with a murmur, before losing patience for good.
 const MURMURS_MAX: usize = 20;
 const CUTS_IN_AFTER_MS: u64 = 800;
+const HANG_UP_AFTER_MS: u64 = 600;
 
 enum Step {
     /// Until the other side has said something and is silent.
@@ -35,8 +36,10 @@ pub(super) struct Hearing {
     pub(super) speaking: bool,
     /// How long without a break, simulated.
     pub(super) speaking_ms: u64,
-    /// Sentences heard to their end since the call was answered.
+    /// Times the other side has spoken and come to an end, or was cut off.
     pub(super) turns: u64,
+    /// The other side has said its last words.
+    pub(super) farewell: bool,
 }
 
 /// What the person does.
@@ -96,6 +99,8 @@ impl Script {
                         steps.push_back(Step::Say("All right.".to_owned()));
                     }
                 }
+                // Nobody hangs up in the middle of a word.
+                steps.push_back(Step::Pause(HANG_UP_AFTER_MS));
                 steps.push_back(Step::HangUp(HangUp::Person));
             }
             Person::Drops => {
@@ -187,6 +192,10 @@ impl Script {
                     self.turns_seen = hearing.turns;
                     self.asked = false;
                     self.next();
+                    if hearing.farewell {
+                        // Nothing is to be said any more: whoever said good bye hangs up, or the person does.
+                        self.steps = [Step::Idle(self.patience_ms), Step::HangUp(HangUp::Person)].into();
+                    }
                 } else {
                     return self.lose_patience(pace);
                 }
@@ -194,10 +203,14 @@ impl Script {
             Step::CutIn(line) if hearing.speaking => {
                 self.spent_ms = 0;
                 if hearing.speaking_ms >= CUTS_IN_AFTER_MS {
-                    let audio = audio::sentence(line, pace.audio_bytes(audio::speaking_ms(line)), true);
+                    let audio = audio::sentence(
+                        line,
+                        pace.audio_bytes(audio::speaking_ms(line)),
+                        Manner::INTERRUPTING,
+                    );
                     self.next();
-                    // What is being said now is cut off: only what comes after it is an answer.
-                    self.turns_seen = hearing.turns;
+                    // What is being said now is no answer, whether it is cut off or goes on to its end.
+                    self.turns_seen = hearing.turns + 1;
                     self.begin(audio, true);
                 }
             }
@@ -217,7 +230,7 @@ impl Script {
             Step::Lost if hearing.turns > self.turns_seen => return Some(Act::HangsUp(HangUp::Lost)),
             Step::CutIn(_) | Step::Lost => return self.lose_patience(pace),
             Step::Say(line) => {
-                let audio = audio::sentence(line, pace.audio_bytes(audio::speaking_ms(line)), false);
+                let audio = audio::sentence(line, pace.audio_bytes(audio::speaking_ms(line)), Manner::PLAIN);
                 self.next();
                 self.begin(audio, true);
             }
@@ -277,7 +290,7 @@ impl Script {
         }
         self.asked = true;
         self.spent_ms = 0;
-        let audio = audio::sentence("Hello? Is anybody there?", pace.audio_bytes(1_500), false);
+        let audio = audio::sentence("Hello? Is anybody there?", pace.audio_bytes(1_500), Manner::PLAIN);
         self.begin(audio, true);
         None
     }
@@ -302,7 +315,7 @@ mod tests {
 
     /// Runs a script against somebody who answers every sentence (and begins), until it hangs up.
     fn talk_to(person: Person, speed: f64, answers: bool) -> (Vec<String>, HangUp, u64) {
-        let pace = Pace::new(speed, None, Arc::new(SystemClock));
+        let pace = Pace::new(speed, None, None, Arc::new(SystemClock));
         let (plan, talk) = plan(person);
         let mut script = Script::of(&plan, &talk).expect("answers");
         let mut hearing = Hearing { speaking: answers, ..Hearing::default() };
@@ -316,16 +329,16 @@ mod tests {
             if hearing.speaking {
                 hearing.speaking_ms += step;
                 if clock_ms >= spoken_until {
-                    hearing = Hearing { speaking: false, speaking_ms: 0, turns: hearing.turns + 1 };
+                    hearing = Hearing { turns: hearing.turns + 1, ..Hearing::default() };
                 }
             }
             match script.pass(step, hearing, &pace) {
                 Some(Act::Sound(sound)) => {
                     for heard in ear.listen(&sound) {
-                        if let Heard::Started { text, interrupts } = heard {
+                        if let Heard::Started { text, manner } = heard {
                             said.push(text);
-                            if interrupts {
-                                hearing = Hearing { speaking: false, speaking_ms: 0, ..hearing };
+                            if manner.interrupts {
+                                hearing = Hearing { turns: hearing.turns + 1, ..Hearing::default() };
                             }
                         }
                     }
@@ -373,6 +386,6 @@ mod tests {
     fn a_machine_ends_when_its_tape_is_full() {
         let (said, why, clock_ms) = talk_to(Person::Voicemail, 1.0, false);
         assert_eq!((said.len(), why), (1, HangUp::TapeFull));
-        assert!(clock_ms > 60_000);
+        assert!(clock_ms > 30_000);
     }
 }

@@ -1,6 +1,6 @@
 //! What is being played to the person: sound as lengths, marks in their places. The bytes themselves are not kept. Pure.
 
-use crate::audio::{self, Ear, Heard};
+use crate::audio::{self, Ear, Heard, Manner};
 use std::collections::VecDeque;
 
 /// Sound that may wait to be played, in samples (ten minutes at 8 kHz). More is dropped and counted.
@@ -12,7 +12,7 @@ const FOREIGN_GAP_MS: u64 = 700;
 enum Item {
     Sound { samples: u64, loud: bool },
     Mark(String),
-    Sentence { text: String },
+    Sentence { text: String, manner: Manner },
 }
 
 /// What was played in a stretch of time.
@@ -32,12 +32,13 @@ pub(super) struct Playback {
     ear: Ear,
     stride: u64,
     /// Words of the sentence that is arriving.
-    arriving: Option<String>,
+    arriving: Option<(String, Manner)>,
     /// How long sound has been playing without a break.
     speaking_ms: u64,
     /// Foreign sound was played, and for how long there has been silence since.
     foreign_gap_ms: Option<u64>,
     turns: u64,
+    farewell: bool,
     /// Bytes that did not fit.
     pub(super) dropped: u64,
 }
@@ -55,14 +56,14 @@ impl Playback {
         }
         for heard in self.ear.listen(bytes) {
             match heard {
-                Heard::Started { text, .. } => self.arriving = Some(text),
+                Heard::Started { text, manner } => self.arriving = Some((text, manner)),
                 Heard::Speech { bytes } => self.sound(bytes as u64 * self.stride, false),
                 Heard::Noise { bytes } => self.sound(bytes as u64 * self.stride, true),
                 // Silence is sound too, but nobody takes it for speech.
                 Heard::Silence { bytes } => self.sound(bytes as u64 * self.stride, false),
                 Heard::Finished => {
-                    let text = self.arriving.take().unwrap_or_default();
-                    self.items.push_back(Item::Sentence { text });
+                    let (text, manner) = self.arriving.take().unwrap_or_default();
+                    self.items.push_back(Item::Sentence { text, manner });
                 }
             }
         }
@@ -71,13 +72,13 @@ impl Playback {
     /// A sentence of the carrier's own voice (`<Say>`).
     pub(super) fn say(&mut self, text: &str) {
         self.sound(audio::speaking_ms(text) * 8, false);
-        self.items.push_back(Item::Sentence { text: text.to_owned() });
+        self.items.push_back(Item::Sentence { text: text.to_owned(), manner: Manner::PLAIN });
     }
 
     /// A recording of `ms` (`<Play>`).
     pub(super) fn play(&mut self, name: &str, ms: u64) {
         self.sound(ms * 8, false);
-        self.items.push_back(Item::Sentence { text: name.to_owned() });
+        self.items.push_back(Item::Sentence { text: name.to_owned(), manner: Manner::PLAIN });
     }
 
     fn sound(&mut self, samples: u64, loud: bool) {
@@ -98,8 +99,12 @@ impl Playback {
         true
     }
 
-    /// Empties the buffer; the marks in it are given back at once.
+    /// Empties the buffer; the marks in it are given back at once. A sentence cut off by it is a turn that has ended.
     pub(super) fn clear(&mut self) -> Vec<String> {
+        if self.playing() || self.foreign_gap_ms.is_some() {
+            self.turns += 1;
+        }
+        self.foreign_gap_ms = None;
         self.samples = 0;
         self.marks = 0;
         self.speaking_ms = 0;
@@ -120,9 +125,14 @@ impl Playback {
         self.speaking_ms
     }
 
-    /// Sentences heard to their end since the beginning.
+    /// Times sound came to its end, or was cut off.
     pub(super) fn turns(&self) -> u64 {
         self.turns
+    }
+
+    /// Whether the other side has said its last words.
+    pub(super) fn farewell(&self) -> bool {
+        self.farewell
     }
 
     /// Simulated time until something is to be told: a mark, the end of a sentence, the end of all sound.
@@ -163,8 +173,9 @@ impl Playback {
                         self.marks -= 1;
                         played.marks.push(name);
                     }
-                    Some(Item::Sentence { text }) => {
+                    Some(Item::Sentence { text, manner }) => {
                         self.turns += 1;
+                        self.farewell |= manner.farewell;
                         self.foreign_gap_ms = None;
                         played.sentences.push(text);
                     }
@@ -192,9 +203,9 @@ mod tests {
     fn marks_come_back_when_their_sound_has_been_played() {
         let mut playback = Playback::new(1);
         assert!(playback.mark("first".into()));
-        playback.audio(&audio::sentence("one", 1_600, false));
+        playback.audio(&audio::sentence("one", 1_600, Manner::PLAIN));
         assert!(playback.mark("second".into()));
-        playback.audio(&audio::sentence("two", 800, false));
+        playback.audio(&audio::sentence("two", 800, Manner::PLAIN));
         assert_eq!(playback.pass(0).marks, ["first"]);
         assert_eq!(playback.due_ms(), 200);
         assert!(playback.pass(199).marks.is_empty());
@@ -208,12 +219,15 @@ mod tests {
     #[test]
     fn clear_gives_the_marks_back_and_forgets_the_sound() {
         let mut playback = Playback::new(1);
-        playback.audio(&audio::sentence("never heard", 8_000, false));
+        playback.audio(&audio::sentence("never heard", 8_000, Manner::PLAIN));
         assert!(playback.mark("m".into()));
         assert_eq!(playback.clear(), ["m"]);
         assert!(!playback.playing());
         assert!(playback.pass(10_000).sentences.is_empty());
-        playback.audio(&audio::sentence("heard", 80, false));
+        assert_eq!(playback.turns(), 1);
+        assert!(playback.clear().is_empty());
+        assert_eq!(playback.turns(), 1, "nothing was cut off");
+        playback.audio(&audio::sentence("heard", 80, Manner::PLAIN));
         assert_eq!(playback.pass(10_000).sentences, ["heard"]);
     }
 

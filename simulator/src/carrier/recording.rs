@@ -128,13 +128,16 @@ impl Line {
         if status == "completed" {
             pairs.push(("RecordingDuration", self.recorder.duration_s.to_string()));
         }
+        let call = &self.call;
+        let kind = format!("recording/{at}/{status}");
+        let faults = self.carrier.chooser().other_callback(&call.plan, &call.to, call.nth, &kind);
         self.post(Letter {
             address,
             form: pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             kind: "recording",
             what: status.to_owned(),
             sequence: None,
-            faults: Vec::new(),
+            faults,
             after_ms: if status == "completed" { PROCESSING_MS } else { 0 },
         })
         .await;
@@ -165,7 +168,7 @@ impl Recording {
     pub(super) fn wav(&self) -> Vec<u8> {
         let samples = ((self.duration_s * 1_000).clamp(20, SOUND_MS_MAX) * 8) as usize;
         let channels = usize::from(self.channels);
-        let mono = audio::sentence("recording", samples, false);
+        let mono = audio::sentence("recording", samples, audio::Manner::PLAIN);
         let data: Vec<u8> = mono.iter().flat_map(|sample| std::iter::repeat_n(*sample, channels)).collect();
         let (rate, block) = (8_000_u32, self.channels as u16);
         let mut out = Vec::with_capacity(58 + data.len());

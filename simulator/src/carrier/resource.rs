@@ -44,6 +44,7 @@ pub(super) struct Resource {
     pub(super) status: Status,
     pub(super) created_ms: i64,
     pub(super) updated_ms: i64,
+    /// When dialing began.
     pub(super) start_ms: Option<i64>,
     pub(super) end_ms: Option<i64>,
     pub(super) duration_s: Option<u64>,

@@ -121,10 +121,31 @@ impl Talk<'_> {
         taken: &mut Taken,
         first: bool,
     ) -> Over {
-        match self.exchange(socket, stream, taken, first).await {
+        let over = match self.exchange(socket, stream, taken, first).await {
             Err(over) => over,
             Ok(never) => match never {},
+        };
+        // What the person said before the end is still heard.
+        if matches!(over, Over::Leave(_)) && self.flush(socket).await.is_err() {
+            tracing::debug!(call = self.call().sid, "the last words were lost");
         }
+        over
+    }
+
+    async fn flush(&mut self, socket: &mut Socket) -> Result<(), Gone> {
+        let span_ms = self.carrier().pace.frame_ms();
+        for happening in std::mem::take(&mut self.outgoing) {
+            match happening {
+                Happening::Frame(sound) => socket.media(&sound, span_ms).await?,
+                Happening::Marks(names) => {
+                    for name in names {
+                        socket.mark(&name).await?;
+                    }
+                }
+                Happening::Detected(..) | Happening::HungUp(_) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn exchange(
@@ -143,19 +164,8 @@ impl Talk<'_> {
         // Lives as long as this stream; dropped, it closes.
         let _second = has(self, Fault::SecondSocket)
             .then(|| second::open(self.carrier(), self.call(), stream.clone(), self.streams));
-        let span_ms = self.carrier().pace.frame_ms();
         loop {
-            for happening in std::mem::take(&mut self.outgoing) {
-                match happening {
-                    Happening::Frame(sound) => socket.media(&sound, span_ms).await?,
-                    Happening::Marks(names) => {
-                        for name in names {
-                            socket.mark(&name).await?;
-                        }
-                    }
-                    Happening::Detected(..) | Happening::HungUp(_) => {}
-                }
-            }
+            self.flush(socket).await?;
             if cuts && taken.frames > 0 && socket.sent_ms >= CUT_AFTER_MS {
                 return Err(Over::Cut);
             }

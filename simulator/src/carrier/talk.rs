@@ -316,6 +316,8 @@ impl<'a> Talk<'a> {
             ("AnsweredBy", verdict.as_str().to_owned()),
             ("MachineDetectionDuration", after_ms.to_string()),
         ];
+        let call = self.call();
+        let faults = self.carrier().chooser().other_callback(&call.plan, &call.to, call.nth, "amd");
         self.line
             .post(Letter {
                 address,
@@ -323,7 +325,7 @@ impl<'a> Talk<'a> {
                 kind: "amd",
                 what: verdict.as_str().to_owned(),
                 sequence: None,
-                faults: Vec::new(),
+                faults,
                 after_ms: 0,
             })
             .await;

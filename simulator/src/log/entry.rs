@@ -151,8 +151,6 @@ pub enum HangUp {
     TimeLimit,
     /// It never was answered.
     NotAnswered,
-    /// The simulator was stopped.
-    Shutdown,
 }
 
 /// Verdict of answering machine detection, in Twilio's words.
@@ -230,7 +228,7 @@ pub struct ConversationEnd {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AgentConversationEnd {
     pub conversation: String,
-    /// `agent`, `peer`, `broken`, `shutdown`.
+    /// `agent`, `peer`, `broken`.
     pub by: String,
     /// Close code sent or received.
     pub code: Option<u16>,

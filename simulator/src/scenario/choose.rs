@@ -162,6 +162,15 @@ impl Chooser {
         self.draw(&OF_CALLBACK, to, n)
     }
 
+    /// What happens to a callback that has no sequence number, such as a verdict: it may be lost, doubled or late.
+    pub(crate) fn other_callback(&self, plan: &CallPlan, to: &str, call: u64, kind: &str) -> Vec<Fault> {
+        if plan.own {
+            return Vec::new();
+        }
+        let among = [Fault::CallbackLost, Fault::CallbackDoubled, Fault::CallbackDelayed];
+        self.draw(&among, &format!("{to}/{kind}"), call)
+    }
+
     /// A generator for the texts and identifiers of a call.
     pub(crate) fn rng(&self, label: &str, key: &str, n: u64) -> Rng {
         Rng::keyed(self.seed, label, key, n)

@@ -471,7 +471,7 @@ impl Default for Talk {
                 "You have reached the mailbox of this number. Please leave a message after the tone.",
                 "We cannot take your call right now. Speak after the beep.",
             ]),
-            record_ms: 60_000,
+            record_ms: 30_000,
             detection_ms: [2_500, 4_500],
         }
     }

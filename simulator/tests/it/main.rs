@@ -1,5 +1,6 @@
 //! The simulator over real sockets, against a small orchestrator that lives in the test.
 
+mod adapters;
 mod agent;
 mod calls;
 mod faults;

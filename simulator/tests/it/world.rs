@@ -19,12 +19,14 @@ pub struct World {
     pub orchestrator: Arc<Orchestrator>,
 }
 
+/// One client for all tests. It keeps no connections: each test has a runtime of its own.
 pub fn client() -> reqwest::Client {
-    static PROVIDER: OnceLock<()> = OnceLock::new();
-    PROVIDER.get_or_init(|| {
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    let make = || {
         let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-    reqwest::Client::builder().no_proxy().build().expect("a client")
+        reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client")
+    };
+    CLIENT.get_or_init(make).clone()
 }
 
 /// 201, 4xx, 5xx with JSON; or the connection broke.
