@@ -41,8 +41,11 @@ pub(super) fn parse(text: &str, default: Option<Country>) -> Result<Number, Numb
         };
     };
     if place::is_north_american(default) {
-        return match digits.strip_prefix("011") {
-            Some(rest) if digits.len() > AMERICAN_DIGITS + 1 => international(rest),
+        // 011 is what is dialed there before a country code; no number begins with a zero, so the
+        // 00 of other countries cannot mean anything else either.
+        let abroad = digits.strip_prefix("011").or_else(|| digits.strip_prefix("00"));
+        return match abroad {
+            Some(rest) if digits.len() > AMERICAN_DIGITS => international(rest),
             _ => american(digits),
         };
     }
@@ -177,8 +180,13 @@ fn judged(code: u16, national: &str, regions: &[&str]) -> Result<Number, NumberE
     if metadata().any(|metadata| is_machine(metadata, national)) {
         return Err(NumberError::NotAPerson { country });
     }
+    let length = u16::from(count(national));
     let possible = metadata().any(|metadata| {
-        metadata.descriptors().general().possible_length().contains(&u16::from(count(national)))
+        let kinds = metadata.descriptors();
+        [kinds.fixed_line(), kinds.mobile()]
+            .into_iter()
+            .flatten()
+            .any(|k| k.possible_length().contains(&length))
     });
     Err(if possible { NumberError::NotAssigned { country } } else { lengths(country, national) })
 }

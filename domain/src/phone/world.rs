@@ -198,7 +198,7 @@ pub(super) const PREFIXES: &str = "
 61 AU Australia/Sydney,Australia/Brisbane,Australia/Adelaide,Australia/Darwin,Australia/Perth
 612 AU Australia/Sydney
 613 AU Australia/Melbourne,Australia/Hobart
-617 AU Australia/Brisbane
+617 AU Australia/Brisbane,Australia/Sydney
 6186 AU Australia/Perth
 6188 AU Australia/Adelaide,Australia/Darwin
 6189 AU Australia/Perth

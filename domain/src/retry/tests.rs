@@ -172,3 +172,17 @@ proptest! {
         }
     }
 }
+
+/// The stored bytes, which stay readable for ever; what breaks the rules is not read.
+#[test]
+fn stored_forms() {
+    use crate::codec::{decode, encode};
+    let outcomes: Vec<Vec<u8>> = Outcome::ALL.iter().map(encode).collect();
+    assert_eq!(outcomes, (0..12).map(|n| vec![1, n]).collect::<Vec<_>>());
+    let dispositions: Vec<Vec<u8>> = Disposition::ALL.iter().map(encode).collect();
+    assert_eq!(dispositions, (0..15).map(|n| vec![1, n]).collect::<Vec<_>>());
+    let policy = Policy::default();
+    assert_eq!(decode::<Policy>(&encode(&policy)), Ok(policy.clone()));
+    let endless = Unchecked { attempts_max: 1_000, ..policy.get().clone() };
+    assert!(decode::<Policy>(&encode(&endless)).is_err());
+}

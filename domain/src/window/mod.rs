@@ -85,6 +85,10 @@ pub fn check(now: Millis, zones: &ZoneSet, hours: &Hours, rules: &Rules) -> Verd
 /// (one more for each side, one for a repeated one), intervals a day and zones.
 const ROUNDS_MAX: usize = (HORIZON_DAYS as usize + 3) * INTERVALS_PER_DAY_MAX * ZoneSet::CAPACITY + 1;
 
+/// No clock is changed more often within the horizon; the busiest, Morocco's, is changed twice in
+/// a month.
+const STRETCHES_MAX: usize = 8;
+
 /// No clock is known for a zone at some time.
 struct UnknownTime;
 
@@ -206,7 +210,10 @@ impl<'a> Schedule<'a> {
         horizon: Millis,
     ) -> Result<Option<Millis>, UnknownTime> {
         let mut at = at;
-        while at <= horizon {
+        for _ in 0..STRETCHES_MAX {
+            if at > horizon {
+                break;
+            }
             let stretch = clock.stretch(at).ok_or(UnknownTime)?;
             let end = stretch.end.min(horizon.saturating_add(1));
             if let Some(wall) = self.next_open(at + stretch.offset_ms, end + stretch.offset_ms) {
@@ -221,17 +228,19 @@ impl<'a> Schedule<'a> {
     /// The first instant after `at`, at which the zone is open, when it is not any more.
     fn closing(&self, clock: &Clock, at: Millis, horizon: Millis) -> Millis {
         let mut at = at;
-        while at < horizon {
+        for _ in 0..STRETCHES_MAX {
+            if at >= horizon {
+                break;
+            }
             let Some(stretch) = clock.stretch(at) else { return at };
             let Some(until) = self.open_until(at + stretch.offset_ms) else { return at };
-            if until - stretch.offset_ms < stretch.end {
-                at = until - stretch.offset_ms;
-                // Another interval may begin right there only across a margin: it does not.
-                return at.min(horizon);
+            let until = until - stretch.offset_ms;
+            if until < stretch.end {
+                return until.min(horizon);
             }
             at = stretch.end;
         }
-        horizon
+        at.min(horizon)
     }
 }
 

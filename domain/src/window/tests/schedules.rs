@@ -133,3 +133,20 @@ proptest! {
         prop_assert_eq!(date.plus_days(1).weekday().index(), (date.weekday().index() + 1) % 7);
     }
 }
+
+/// The stored bytes, which stay readable for ever; what breaks the rules is not read.
+#[test]
+fn stored_forms() {
+    use crate::codec::{decode, encode};
+    let dates = vec!["2026-12-25".parse().unwrap()];
+    let stored = hours("Mon 09:00-12:00").with_excluded(dates).unwrap();
+    // Monday: one interval from 540 to 720; six closed days; one date, day 20,812, as a zigzag.
+    let bytes = [1, 1, 251, 28, 2, 251, 208, 2, 0, 0, 0, 0, 0, 0, 1, 251, 152, 162];
+    assert_eq!(encode(&stored), bytes);
+    assert_eq!(decode::<Hours>(&bytes), Ok(stored));
+    let (backwards, none) = ([1, 1, 20, 10, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(decode::<Hours>(&backwards).is_err());
+    assert!(decode::<Hours>(&none).is_err());
+    let rules = Rules { state: UsState::new("KY"), ..Rules::default() };
+    assert_eq!(decode::<Rules>(&encode(&rules)), Ok(rules));
+}

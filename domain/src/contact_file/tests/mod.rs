@@ -1,3 +1,5 @@
+mod examples;
+
 use super::*;
 use crate::agent::Variable;
 use crate::phone::{Country, NumberError, Zone, ZoneError};
