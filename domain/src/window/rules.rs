@@ -48,6 +48,10 @@ pub struct StateHours {
     pub calls_per_day_max: Option<u8>,
     pub source: &'static str,
     pub status: Status,
+    /// Date from which it holds (`2026-01-01`), where the source gives one.
+    pub effective: Option<&'static str>,
+    /// Who of counsel confirmed it; `None`: nobody yet.
+    pub confirmed_by: Option<&'static str>,
 }
 
 const SURVEY: &str = "multi-state telemarketing survey, secondary, no state code read";
@@ -60,6 +64,8 @@ const fn daily(state: &'static str, open: u16, close: u16) -> StateHours {
         calls_per_day_max: None,
         source: SURVEY,
         status: Status::Secondary,
+        effective: None,
+        confirmed_by: None,
     }
 }
 

@@ -185,7 +185,7 @@ fn clocks_show_what_the_database_says() {
     for zone in Zone::all() {
         let name = zone.name().unwrap();
         let theirs = database.get(name).unwrap();
-        for hour in (0..149 * 365 * 24).step_by(24 * 11 + 5) {
+        for hour in (0..149 * 365 * 24).step_by(24 * 29 + 5) {
             let now = hour * 3_600_000;
             let wall = theirs.to_datetime(Timestamp::from_millisecond(now).unwrap());
             let local = local(now, zone).unwrap();
