@@ -132,10 +132,12 @@ fn international(digits: &str) -> Result<Number, NumberError> {
     if let (52, 11, Some(now)) = (code, rest.len(), rest.strip_prefix('1')) {
         return judged(code, now, &regions).or(verdict);
     }
-    // Written with a trunk prefix, as in +44 (0)20…: the library knows where it is one.
-    let Ok(parsed) = phonenumber::parse(None, format!("+{digits}")) else { return verdict };
-    let stripped = parsed.national().to_string();
-    if stripped == rest { verdict } else { judged(code, &stripped, &regions).or(verdict) }
+    // Written with a trunk prefix, as in +44 (0)20…: it is dropped where the country has that one.
+    let trunk = regions.iter().find_map(|id| DATABASE.by_id(*id)?.national_prefix());
+    match trunk.and_then(|trunk| rest.strip_prefix(trunk)) {
+        Some(stripped) => judged(code, stripped, &regions).or(verdict),
+        None => verdict,
+    }
 }
 
 /// Digits as they are dialed within a country.
