@@ -23,6 +23,9 @@ mod transaction;
 mod view;
 mod views;
 
+#[cfg(test)]
+mod tests;
+
 use crate::clock::{Clock, SystemClock};
 use crate::{Store, StoreError, Transaction};
 use async_trait::async_trait;
@@ -84,10 +87,14 @@ impl Options {
     /// Opens the data directory, creating it where there is none. Blocks for as long as it takes
     /// to replay what was not yet in tables.
     pub fn open(self) -> Result<Arc<Embedded>, StoreError> {
+        self.open_on(journal::files())
+    }
+
+    fn open_on(self, journal_files: journal::Opener) -> Result<Arc<Embedded>, StoreError> {
         let mut directory = Directory::open(&self.path)?;
         let tables = Arc::new(Tables::open(&self, &directory.tables())?);
         let (journal, recovered) =
-            journal::open(&directory.journal(), directory.salt, tables.persisted(), journal::open_file)?;
+            journal::open(&directory.journal(), directory.salt, tables.persisted(), journal_files)?;
         tables.start_after(recovered.last);
         let background = Arc::new(Background::new(tables.clone(), journal.flushed()));
         replay(&recovered, &directory, &tables, &background, self.memtable_bytes)?;

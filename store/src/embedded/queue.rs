@@ -5,7 +5,7 @@ use super::group::Commit;
 use crate::StoreError;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 /// Counted for every commit besides its keys and values.
 const COMMIT_BYTES: usize = 256;
@@ -43,9 +43,14 @@ impl Queue {
 
     /// Hands a commit over, waiting for room. Cancelled while waiting, nothing is handed over.
     pub async fn push(&self, commit: Commit) -> Result<(), StoreError> {
-        match self.room.acquire_many(room_for(&commit, self.bytes_max)).await {
+        let room = room_for(&commit, self.bytes_max);
+        match self.room.try_acquire_many(room) {
             Ok(permit) => permit.forget(),
-            Err(_) => return Err(closed()),
+            Err(TryAcquireError::Closed) => return Err(closed()),
+            Err(TryAcquireError::NoPermits) => match self.room.acquire_many(room).await {
+                Ok(permit) => permit.forget(),
+                Err(_) => return Err(closed()),
+            },
         }
         let mut state = self.state.lock();
         if state.closed {

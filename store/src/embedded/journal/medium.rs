@@ -13,7 +13,12 @@ pub(in crate::embedded) trait Medium: Send {
 }
 
 /// Opens a file of the journal, creating it where there is none.
-pub(in crate::embedded) type Opener = fn(&Path) -> io::Result<Box<dyn Medium>>;
+pub(in crate::embedded) type Opener = Box<dyn Fn(&Path) -> io::Result<Box<dyn Medium>> + Send>;
+
+/// Opens files of the file system.
+pub(in crate::embedded) fn files() -> Opener {
+    Box::new(open_file)
+}
 
 impl Medium for std::fs::File {
     fn len(&self) -> io::Result<u64> {
@@ -42,7 +47,7 @@ impl Medium for std::fs::File {
     }
 }
 
-pub(in crate::embedded) fn open_file(path: &Path) -> io::Result<Box<dyn Medium>> {
+pub(super) fn open_file(path: &Path) -> io::Result<Box<dyn Medium>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     Ok(Box::new(file))
 }

@@ -11,9 +11,11 @@
 mod medium;
 mod record;
 mod recovery;
+#[cfg(test)]
+pub(super) mod tests;
 
-pub(super) use medium::open_file;
-use medium::{Medium, Opener};
+use medium::{Medium, open_file};
+pub(super) use medium::{Opener, files};
 pub(super) use record::{row_bytes, write_row};
 pub(super) use recovery::Recovered;
 
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Space is zeroed in steps of this, so that a small store stays small on disk.
-const ZEROED_STEP_BYTES: u64 = 1024 * 1024;
+const ZEROED_STEP_BYTES: u64 = if cfg!(test) { 8 * 1024 } else { 1024 * 1024 };
 /// A buffer that grew beyond this for one large group is given back.
 const BUFFER_KEPT_BYTES: usize = 1024 * 1024;
 /// More files than memtables can be waiting for their tables, by far.

@@ -1,0 +1,220 @@
+//! The engine on disks that fail, and its bounds.
+
+use super::journal::tests::Disk;
+use super::*;
+use crate::clock::ManualClock;
+use crate::{CommitError, Range, Read, TRANSACTION_MS_MAX};
+use std::time::Duration;
+
+fn open_on(disk: &Arc<Mutex<Disk>>, dir: &tempfile::TempDir) -> Arc<Embedded> {
+    Options::new(dir.path()).open_on(Disk::opener(disk)).expect("opens")
+}
+
+async fn put(store: &Embedded, key: &str, value: &[u8]) -> Result<(), CommitError> {
+    let mut transaction = store.begin();
+    transaction.set(key.into(), value.to_vec());
+    transaction.commit().await
+}
+
+async fn get(store: &Embedded, key: &str) -> Result<Option<String>, StoreError> {
+    let value = store.begin().get(key.as_bytes(), Read::Conflict).await?;
+    Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_takes_up_again() {
+    let (dir, disk) = (tempfile::tempdir().expect("a directory"), Arc::default());
+    let store = open_on(&disk, &dir);
+    put(&store, "a", b"1").await.expect("committed");
+    disk.lock().writes_left = Some(0);
+    for _ in 0..3 {
+        let error = put(&store, "a", b"2").await.expect_err("the disk is full");
+        assert!(matches!(error, CommitError::Store(StoreError::Full(_))), "{error}");
+        assert_eq!(get(&store, "a").await.expect("reads go on"), Some("1".into()));
+    }
+    disk.lock().writes_left = None;
+    let mut transaction = store.begin();
+    transaction.get(b"a", Read::Conflict).await.expect("read");
+    transaction.set(b"a".to_vec(), b"3".to_vec());
+    transaction.commit().await.expect("what failed conflicts with nobody");
+    assert_eq!(get(&store, "a").await.expect("read"), Some("3".into()));
+}
+
+/// A transaction that was refused has not changed what others are checked against.
+#[tokio::test]
+async fn after_a_failed_group_older_reads_are_too_old_and_new_ones_are_not() {
+    let (dir, disk) = (tempfile::tempdir().expect("a directory"), Arc::default());
+    let store = open_on(&disk, &dir);
+    put(&store, "a", b"1").await.expect("committed");
+    let mut old = store.begin();
+    old.get(b"a", Read::Conflict).await.expect("read");
+    put(&store, "a", b"2").await.expect("committed");
+    disk.lock().writes_left = Some(0);
+    put(&store, "a", b"3").await.expect_err("the disk is full");
+    disk.lock().writes_left = None;
+    old.set(b"b".to_vec(), b"1".to_vec());
+    let error = old.commit().await.expect_err("a was written since");
+    assert!(matches!(error, CommitError::Conflict | CommitError::Store(StoreError::TooOld)), "{error}");
+    assert_eq!(get(&store, "b").await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_said_once_and_then_the_store_stands_still() {
+    let (dir, disk) = (tempfile::tempdir().expect("a directory"), Arc::default());
+    let store = open_on(&disk, &dir);
+    put(&store, "a", b"1").await.expect("committed");
+    let mut reader = store.begin();
+    reader.get(b"a", Read::Conflict).await.expect("read");
+    (disk.lock().syncs_left, disk.lock().truncates_left) = (Some(0), Some(0));
+    let error = put(&store, "a", b"2").await.expect_err("nothing works any more");
+    assert!(matches!(error, CommitError::Unknown(_)), "{error}");
+    (disk.lock().syncs_left, disk.lock().truncates_left) = (None, None);
+    let error = put(&store, "a", b"3").await.expect_err("the store stands still");
+    assert!(matches!(error, CommitError::Store(StoreError::Unavailable(_))), "{error}");
+    assert!(matches!(get(&store, "a").await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(reader.get(b"a", Read::Snapshot).await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn what_is_kept_for_conflicts_is_bounded() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options { conflict_bytes_max: 10_000, ..Options::new(dir.path()) }.open().expect("opens");
+    put(&store, "a", b"1").await.expect("committed");
+    let mut old = store.begin();
+    old.get(b"a", Read::Conflict).await.expect("read");
+    old.set(b"b".to_vec(), b"1".to_vec());
+    for i in 0..300 {
+        put(&store, &format!("row{i}"), b"x").await.expect("committed");
+    }
+    let error = old.commit().await.expect_err("it is not known any more what was written since");
+    assert!(matches!(error, CommitError::Store(StoreError::TooOld)), "{error}");
+}
+
+#[tokio::test]
+async fn a_transaction_kept_for_ever_does_not_keep_its_state() {
+    let (dir, clock) = (tempfile::tempdir().expect("a directory"), Arc::new(ManualClock::default()));
+    let store = Options { clock: clock.clone(), ..Options::new(dir.path()) }.open().expect("opens");
+    put(&store, "a", b"1").await.expect("committed");
+    let mut kept = store.begin();
+    kept.get(b"a", Read::Snapshot).await.expect("read");
+    let state = Arc::downgrade(&store.engine.view());
+    put(&store, "a", b"2").await.expect("committed");
+    clock.advance_ms(TRANSACTION_MS_MAX + 1);
+    put(&store, "a", b"3").await.expect("committed");
+    let view = state.upgrade().expect("the transaction still has it");
+    assert!(matches!(view.get(b"a"), Err(StoreError::Unavailable(_))), "its state was taken away");
+    assert!(matches!(kept.get(b"a", Read::Snapshot).await, Err(StoreError::TooOld)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_goes_away_does_not_undo_its_commit() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options::new(dir.path()).open().expect("opens");
+    for i in 0..200 {
+        let mut transaction = store.begin();
+        transaction.set(format!("row{i}").into_bytes(), b"x".to_vec());
+        let mut commit = transaction.commit();
+        // Polled once, which hands it over, then dropped.
+        let _ = std::future::poll_fn(|context| std::task::Poll::Ready(commit.as_mut().poll(context))).await;
+        tokio::task::yield_now().await;
+    }
+    put(&store, "z", b"1").await.expect("committed");
+    let range = Range { begin: b"row".to_vec(), end: b"s".to_vec(), limit: 1_000, reverse: false };
+    assert_eq!(store.begin().range(range, Read::Snapshot).await.expect("read").len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_wait_for_room_in_the_queue() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options { queue_bytes_max: 3_000, ..Options::new(dir.path()) }.open().expect("opens");
+    let commits: Vec<_> = (0..200)
+        .map(|i| {
+            let store = store.clone();
+            tokio::spawn(async move { put(&store, &format!("row{i}"), &[0; 1_000]).await })
+        })
+        .collect();
+    for commit in commits {
+        commit.await.expect("the task ends").expect("committed");
+    }
+    // Larger than the whole queue: it goes alone.
+    put(&store, "large", &[0; 90_000]).await.expect("committed");
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so_and_can_be_opened_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options::new(dir.path()).open().expect("opens");
+    put(&store, "a", b"1").await.expect("committed");
+    let mut open = store.begin();
+    open.get(b"a", Read::Conflict).await.expect("read");
+    open.set(b"b".to_vec(), b"1".to_vec());
+    let error = Options::new(dir.path()).open().err().expect("it is in use");
+    assert!(
+        matches!(&error, StoreError::InUse { path } if path.contains(&*dir.path().to_string_lossy())),
+        "{error}"
+    );
+    store.close().await.expect("closes");
+    store.close().await.expect("closing twice does no harm");
+    let error = open.commit().await.expect_err("the store is closed");
+    assert!(matches!(error, CommitError::Store(StoreError::Unavailable(_))), "{error}");
+    assert!(matches!(get(&store, "a").await, Err(StoreError::Unavailable(_))));
+    let again = Options::new(dir.path()).open().expect("opens again while the old handle exists");
+    assert_eq!(get(&again, "a").await.expect("read"), Some("1".into()));
+    assert_eq!(get(&again, "b").await.expect("read"), None);
+}
+
+/// Small memtables: rows go through flushes and merges while they are written, read and cleared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_stay_right_through_flushes_merges_and_restarts() {
+    const ROWS: u64 = 400;
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options { memtable_bytes: 100_000, ..Options::new(dir.path()) };
+    let mut expected = std::collections::BTreeMap::new();
+    let mut random = crate::conformance::random::Random::new(3);
+    for round in 0..5 {
+        let store = options.clone().open().expect("opens");
+        for _ in 0..300 {
+            let mut transaction = store.begin();
+            for _ in 0..5 {
+                let key = format!("row{:03}", random.below(ROWS)).into_bytes();
+                if random.one_in(4) {
+                    transaction.clear(key.clone());
+                    expected.remove(&key);
+                } else {
+                    let value = vec![random.below(256) as u8; random.below(400) as usize];
+                    transaction.set(key.clone(), value.clone());
+                    expected.insert(key, value);
+                }
+            }
+            transaction.commit().await.expect("committed");
+        }
+        let range = Range { begin: b"row".to_vec(), end: b"s".to_vec(), limit: usize::MAX, reverse: false };
+        let rows = store.begin().range(range, Read::Snapshot).await.expect("read");
+        let rows: Vec<_> = rows.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        assert_eq!(rows, expected.clone().into_iter().collect::<Vec<_>>(), "round {round}");
+        if round % 2 == 0 {
+            store.close().await.expect("closes");
+        }
+    }
+    let tables = std::fs::read_dir(dir.path().join("tables/tables")).expect("read").count();
+    assert!(tables > 0, "nothing was written to tables");
+    let journal: u64 = std::fs::read_dir(dir.path().join("journal"))
+        .expect("read")
+        .map(|file| file.and_then(|file| file.metadata()).map_or(0, |data| data.len()))
+        .sum();
+    assert!(journal < 16 * MIB as u64, "the journal has {journal} bytes");
+}
+
+/// The thread that frees memory and the one that merges end with the store.
+#[tokio::test]
+async fn closing_does_not_wait_for_merges() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options { memtable_bytes: 50_000, ..Options::new(dir.path()) }.open().expect("opens");
+    for i in 0..500 {
+        put(&store, &format!("row{i}"), &[0; 1_000]).await.expect("committed");
+    }
+    tokio::time::timeout(Duration::from_secs(60), store.close())
+        .await
+        .expect("closes in time")
+        .expect("closes");
+}
