@@ -1,0 +1,25 @@
+//! Why a node does not start.
+
+use std::net::SocketAddr;
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Store(#[from] tandem_store::StoreError),
+    #[error(transparent)]
+    Keys(#[from] tandem_actors::vault::KeyError),
+    #[error(transparent)]
+    Start(#[from] tandem_actors::StartError),
+    #[error(transparent)]
+    Edge(#[from] crate::edge::EdgeError),
+    #[error(transparent)]
+    Monitoring(#[from] crate::telemetry::ServerError),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    #[error("grpc.tls: {0}")]
+    Tls(String),
+    #[error("metrics cannot be recorded: {0}")]
+    Metrics(String),
+    #[error("the built-in descriptors cannot be read: {0}")]
+    Reflection(String),
+}

@@ -1,0 +1,283 @@
+//! Puts a node together: store, keys, entities, edges; and takes it apart in order.
+
+mod error;
+mod null;
+
+pub use error::NodeError;
+
+use crate::config::{self, Config};
+use crate::telemetry::{self, Readiness, Recorder, State};
+use crate::{edge, grpc};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_actors::vault::{FileKeys, SystemEntropy};
+use tandem_actors::{Clock, Handle, Node, Options, SystemClock, Vault};
+use tandem_store::{Store, embedded};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+
+/// Parts that a caller may bring along.
+#[derive(Default)]
+pub struct Parts {
+    /// Shows the time; made from the configuration otherwise.
+    pub clock: Option<Arc<SystemClock>>,
+}
+
+/// A node that runs.
+pub struct Running {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub metrics: Option<SocketAddr>,
+    handle: Handle,
+    node: Node,
+    store: Arc<dyn Store>,
+    edge: edge::Running,
+    readiness: Readiness,
+    health: tonic_health::server::HealthReporter,
+    drain: Duration,
+    /// Tells the servers to take nothing new.
+    closing: watch::Sender<bool>,
+    /// Tells the monitoring to end, last of all.
+    ended: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    monitoring: Option<JoinHandle<()>>,
+}
+
+async fn becomes_true(mut flag: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = flag.wait_for(|set| *set).await;
+}
+
+fn file_unless_empty(data_dir: &Path) -> bool {
+    std::fs::read_dir(data_dir).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
+    const MIB: u64 = 1024 * 1024;
+    match &config.store {
+        config::Store::Embedded(e) => {
+            let mut options = embedded::Options::new(config.node.data_dir.join("store"));
+            options.cache_bytes = u64::from(e.cache_mb) * MIB;
+            options.memtable_bytes = u64::from(e.memtable_mb) * MIB;
+            options.journal_bytes = u64::from(e.journal_mb) * MIB;
+            Ok(options.open()?)
+        }
+    }
+}
+
+fn open_keys(config: &Config) -> Result<FileKeys, NodeError> {
+    match &config.keys {
+        config::Keys::File { path, create } => {
+            // A new key for data that was sealed with another would only hide that one is lost.
+            let fresh = !file_unless_empty(&config.node.data_dir.join("store"));
+            Ok(FileKeys::open(path, *create && fresh)?)
+        }
+    }
+}
+
+fn clock(config: &Config) -> Arc<SystemClock> {
+    if !config.clock.is_simulated() {
+        return Arc::new(SystemClock::new());
+    }
+    let now = SystemClock::new().now();
+    let origin = config.clock.epoch.map_or(now, |t| t.as_millisecond());
+    tracing::warn!(
+        speed = config.clock.speed,
+        "time is simulated: retries and calling hours do not follow the world's clock"
+    );
+    Arc::new(SystemClock::simulated(origin, now, config.clock.speed))
+}
+
+/// Starts a node.
+///
+/// # Errors
+/// See [`NodeError`]; nothing is left running.
+pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> {
+    let readiness = Readiness::starting("opening the store");
+    let (closing, close) = watch::channel(false);
+    let (ended, end) = watch::channel(false);
+    let (metrics, monitoring) = monitor(config, &readiness, end).await?;
+
+    let keys = open_keys(config)?;
+    let store = open_store(config)?;
+    let clock = parts.clock.unwrap_or_else(|| clock(config));
+    let vault = Vault::new(store.clone(), Arc::new(keys), Arc::new(SystemEntropy::default()));
+    readiness.set(State::Starting("claiming the shards"));
+    let performer = Arc::new(null::Carriers::new(config, edge::performer(config, &vault, store.clone())?));
+    let mut options = Options::new(store.clone(), clock, performer.clone(), vault);
+    options.name.clone_from(&config.node.name);
+    options.shards = config.node.shards;
+    options.mailbox_max = u32::try_from(config.limits.mailbox_max).unwrap_or(u32::MAX);
+    options.seed = seed();
+    let node = Node::start(options).await?;
+    let handle = node.handle().clone();
+    performer.connect(handle.clone());
+
+    let edge = edge::serve(config, handle.clone()).await?;
+    let mut routes = grpc::Options::new(handle.clone());
+    routes.admin_token.clone_from(&config.grpc.admin_token);
+    routes.message_bytes_max = config.grpc.max_message_kb as usize * 1024;
+    routes.timeout = config.grpc.timeout;
+    let router = grpc::router(routes).await.map_err(|e| NodeError::Reflection(e.to_string()))?;
+    let (grpc, server) = serve_grpc(config, router.routes, close).await?;
+
+    readiness.set(State::Ready);
+    tracing::info!(%grpc, http = %edge.addr, shards = config.node.shards, "the node serves");
+    Ok(Running {
+        grpc,
+        http: edge.addr,
+        metrics,
+        handle,
+        node,
+        store,
+        edge,
+        readiness,
+        health: router.health,
+        drain: config.node.drain,
+        closing,
+        ended,
+        servers: vec![server],
+        monitoring,
+    })
+}
+
+/// Random bits for identities of no secrecy.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+async fn monitor(
+    config: &Config,
+    readiness: &Readiness,
+    end: watch::Receiver<bool>,
+) -> Result<(Option<SocketAddr>, Option<JoinHandle<()>>), NodeError> {
+    if !config.metrics.enabled {
+        return Ok((None, None));
+    }
+    let recorder = Recorder::install().map_err(|e| NodeError::Metrics(e.to_string()))?;
+    let server = telemetry::Server::bind(config.metrics.listen, recorder, readiness.clone()).await?;
+    let address = server.local_addr().map_err(|e| NodeError::Listen(config.metrics.listen, e))?;
+    Ok((Some(address), Some(tokio::spawn(server.run(becomes_true(end))))))
+}
+
+async fn serve_grpc(
+    config: &Config,
+    routes: tonic::service::Routes,
+    close: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), NodeError> {
+    let listen = config.grpc.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|e| NodeError::Listen(listen, e))?;
+    let address = listener.local_addr().map_err(|e| NodeError::Listen(listen, e))?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let mut server = Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .max_concurrent_streams(u32::try_from(config.limits.in_flight_max).ok())
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024);
+    if let Some(tls) = &config.grpc.tls {
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|e| NodeError::Tls(format!("{}: {e}", path.display())))
+        };
+        let identity = Identity::from_pem(read(&tls.cert)?, read(&tls.key)?);
+        server = server
+            .tls_config(ServerTlsConfig::new().identity(identity))
+            .map_err(|e| NodeError::Tls(e.to_string()))?;
+    }
+    let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, becomes_true(close));
+    let task = tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the gRPC server has ended");
+        }
+    });
+    Ok((address, task))
+}
+
+/// Streams and requests that are under way get this long to end once nothing new is taken.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+impl Running {
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Takes nothing new, lets conversations end for as long as the configuration says, then stops.
+    /// What was acknowledged is durable; what waits is taken up at the next start.
+    pub async fn stop(self) {
+        self.readiness.set(State::Draining);
+        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.edge.drain(self.drain).await;
+        self.closing.send_replace(true);
+        for server in self.servers {
+            // A watcher that never leaves does not hold the node.
+            let abort = server.abort_handle();
+            if tokio::time::timeout(CLOSE_WAIT, server).await.is_err() {
+                abort.abort();
+            }
+        }
+        self.node.stop().await;
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "the store did not close cleanly");
+        }
+        self.ended.send_replace(true);
+        if let Some(monitoring) = self.monitoring {
+            let _ = tokio::time::timeout(CLOSE_WAIT, monitoring).await;
+        }
+    }
+}
+
+/// SIGTERM or SIGINT.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without handlers the system ends the process by itself.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// `tandem node`: runs until it is told to stop. A second signal stops it at once.
+pub fn run(config: &Config) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tandem: no threads can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        let running = match start(config, Parts::default()).await {
+            Ok(running) => running,
+            Err(error) => {
+                tracing::error!(%error, "the node could not start");
+                eprintln!("tandem: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        told_to_stop().await;
+        tracing::info!("told to stop: draining");
+        tokio::select! {
+            () = running.stop() => ExitCode::SUCCESS,
+            () = told_to_stop() => {
+                tracing::warn!("told to stop again: stopping at once");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
