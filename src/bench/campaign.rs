@@ -32,14 +32,14 @@ pub async fn run(
         ..Default::default()
     };
     let made = client.create_campaign(create).await.map_err(failed("creating"))?.into_inner();
-    let id = made.campaign.unwrap_or_default().campaign_id;
+    let id = made.campaign_id;
 
     let before = server.memory();
     let mut recorder = Recorder::default();
     let meter = Meter::start(server.pid());
     let started = Instant::now();
     let header = v1::ImportContactsRequest {
-        part: Some(v1::import_contacts_request::Part::Header(v1::ImportHeader {
+        content: Some(v1::import_contacts_request::Content::Header(v1::ImportContactsHeader {
             campaign_id: id.clone(),
             ..Default::default()
         })),
@@ -55,7 +55,7 @@ pub async fn run(
             text.push_str(",Person,America/New_York\n");
         }
         v1::ImportContactsRequest {
-            part: Some(v1::import_contacts_request::Part::Csv(text.into_bytes())),
+            content: Some(v1::import_contacts_request::Content::Csv(text.into_bytes())),
         }
     });
     let stream = futures_util::stream::iter(std::iter::once(header).chain(pieces));

@@ -55,18 +55,19 @@ pub struct Load {
 
 /// Calls at any hour, as often as one likes.
 pub fn open_settings(carrier: &str) -> v1::CampaignSettings {
-    let every_day = (1..=7).map(|day| v1::DayHours {
-        weekday: day,
-        intervals: vec![v1::Interval { open_minute: 0, close_minute: 1_440 }],
+    use v1::calling_hours::{Day, Interval};
+    let every_day = (1..=7).map(|day| Day {
+        day,
+        intervals: vec![Interval { open_minute: 0, close_minute: 1_440 }],
     });
     v1::CampaignSettings {
         plan: Some(v1::Plan {
-            carrier: carrier.into(),
-            agent: Some(v1::Agent { agent_id: "bench".into(), ..Default::default() }),
-            retry: Some(v1::RetryPolicy { attempts_max: 1, ..Default::default() }),
+            carrier: Some(carrier.into()),
+            agent: Some(v1::Agent { agent_id: Some("bench".into()), ..Default::default() }),
+            retry: Some(v1::RetryPolicy { attempts_max: Some(1), ..Default::default() }),
             ..Default::default()
         }),
-        hours: Some(v1::CallingHours { days: every_day.collect(), excluded_dates: Vec::new() }),
+        hours: Some(v1::CallingHours { week: every_day.collect(), excluded_dates: Vec::new() }),
         bounds: Some(v1::CallingBounds {
             federal: Some(false),
             state: Some(false),

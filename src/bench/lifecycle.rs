@@ -16,7 +16,7 @@ pub const STEPS: u64 = 6;
 pub fn order(prefix: &str, n: u64) -> v1::PlaceCallRequest {
     v1::PlaceCallRequest {
         to: phone(n),
-        plan: Some(v1::Plan { carrier: "external".into(), ..Default::default() }),
+        plan: Some(v1::Plan { carrier: Some("external".into()), ..Default::default() }),
         time_zone: "America/New_York".into(),
         idempotency_key: format!("{prefix}-{n}"),
         ..Default::default()
@@ -25,19 +25,28 @@ pub fn order(prefix: &str, n: u64) -> v1::PlaceCallRequest {
 
 /// What is reported of it, step by step.
 pub fn step(call_id: &str, number: u64) -> v1::ReportCallRequest {
-    use v1::report_call_request::Step;
-    let step = match number {
-        1 => Step::Begin(v1::BeginStep { from: CALLER_ID.into() }),
-        2 => Step::Ringing(v1::RingingStep { attempt: 1 }),
-        3 => Step::Answered(v1::AnsweredStep { attempt: 1, answered_by: 0 }),
-        4 => Step::Talking(v1::TalkingStep { attempt: 1 }),
-        _ => Step::Ended(v1::EndedStep { attempt: 1, outcome: v1::Outcome::Answered as i32 }),
-    };
-    v1::ReportCallRequest {
+    let mut request = v1::ReportCallRequest {
         call_id: call_id.to_owned(),
         idempotency_key: format!("{call_id}/{number}"),
-        step: Some(step),
+        attempt: 1,
+        ..Default::default()
+    };
+    request.set_step(match number {
+        1 => v1::CarrierStep::Begin,
+        2 => v1::CarrierStep::Ringing,
+        3 => v1::CarrierStep::Answered,
+        4 => v1::CarrierStep::Talking,
+        _ => v1::CarrierStep::Ended,
+    });
+    match number {
+        1 => {
+            request.from = CALLER_ID.into();
+            request.attempt = 0;
+        }
+        5 => request.set_outcome(v1::Outcome::Answered),
+        _ => {}
     }
+    request
 }
 
 pub async fn run(args: &BenchArgs, calls: u64, concurrency: usize) -> Result<Report, BenchError> {
