@@ -118,6 +118,7 @@ impl Shard {
     }
 
     /// A task of this shard. If it dies, the shard dies.
+    #[allow(clippy::disallowed_methods, reason = "the one place where tasks of a shard begin")]
     pub fn spawn(self: &Arc<Self>, room: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let shard = self.clone();
         tokio::spawn(async move {
