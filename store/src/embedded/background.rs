@@ -107,6 +107,17 @@ impl Background {
         self.pressure.store(pressure, Ordering::Release);
     }
 
+    /// Writes what is closed to tables at once, before the threads have started.
+    pub fn flush_now(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if let Some(last) = state.closed.back() {
+            self.tables.flush(self.lowest_state.load(Ordering::Acquire))?;
+            self.flushed.store(last.sequence, Ordering::Release);
+            state.closed.clear();
+        }
+        Ok(())
+    }
+
     /// Waits until the background has caught up far enough to take more; fails if it cannot.
     pub fn wait_for_room(&self) -> Result<(), StoreError> {
         if !self.pressure.load(Ordering::Acquire) {

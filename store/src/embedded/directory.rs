@@ -55,7 +55,7 @@ impl Directory {
         } else {
             // Perhaps an earlier start died before anything could be committed.
             remove_parts(&path).map_err(failed)?;
-            journal::create(&path.join(JOURNAL)).map_err(failed)?;
+            journal::create(&path.join(JOURNAL), mark.salt).map_err(failed)?;
         }
         Ok(Self { path, salt: mark.salt, ready: mark.ready, _lock: lock })
     }
@@ -203,7 +203,7 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("journal")).expect("created");
         std::fs::write(dir.path().join("journal/0"), b"half").expect("written");
         let mut directory = Directory::open(dir.path()).expect("opens");
-        assert_eq!(std::fs::read(directory.journal().join("0")).expect("there"), b"");
+        assert_ne!(std::fs::read(directory.journal().join("0")).expect("there"), b"half");
         directory.mark_ready().expect("marks");
         drop(directory);
         assert!(

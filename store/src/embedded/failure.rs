@@ -74,10 +74,12 @@ pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> lsm_tree::Result<T>
 pub(super) fn table_error(path: &Path, error: &lsm_tree::Error) -> StoreError {
     let lsm_tree::Error::Io(error) = error else { return corrupt(path, error.to_string()) };
     match error.kind() {
-        // Tables are complete once they are named; what ends early or is gone was damaged since.
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
-            corrupt(path, error.to_string())
-        }
+        // Tables are complete once they are named. What ends early, points nowhere or is gone was
+        // damaged since.
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::InvalidData
+        | io::ErrorKind::InvalidInput => corrupt(path, error.to_string()),
         _ => io_error(path, error, |text| {
             StoreError::Unavailable(format!("the tables in {} failed: {text}", path.display()))
         }),

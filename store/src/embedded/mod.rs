@@ -98,6 +98,9 @@ impl Options {
         tables.start_after(recovered.last);
         let background = Arc::new(Background::new(tables.clone(), journal.flushed()));
         replay(&recovered, &directory, &tables, &background, self.memtable_bytes)?;
+        if journal.is_crowded() {
+            background.flush_now()?;
+        }
         directory.mark_ready()?;
         let view = View::new(recovered.last, tables.state(recovered.last));
         let engine = Arc::new(Engine::new(self, view));
@@ -127,7 +130,7 @@ fn replay(
         }
     }
     // Every start takes another file of the journal. Where files were left by more than one, they
-    // are freed at once, so that many short lives do not pile them up.
+    // are freed soon, so that many short lives do not pile them up.
     if recovered.last_by_file.iter().filter(|last| **last > 0).count() > 1 {
         background.close_memtable(recovered.last);
     }

@@ -205,6 +205,21 @@ async fn rows_stay_right_through_flushes_merges_and_restarts() {
     assert!(journal < 16 * MIB as u64, "the journal has {journal} bytes");
 }
 
+/// Every start takes a file of the journal; many short lives in a row must not use them up.
+#[tokio::test]
+async fn many_short_lives_leave_the_journal_small() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for life in 0..30 {
+        let store = Options::new(dir.path()).open().expect("opens");
+        put(&store, &format!("life{life:02}"), b"x").await.expect("committed");
+        // Not closed: like a process that was killed, except that the lock is let go.
+        drop(store);
+    }
+    let store = Options::new(dir.path()).open().expect("opens");
+    let range = Range { begin: b"life".to_vec(), end: b"m".to_vec(), limit: 100, reverse: false };
+    assert_eq!(store.begin().range(range, Read::Snapshot).await.expect("read").len(), 30);
+}
+
 /// The thread that frees memory and the one that merges end with the store.
 #[tokio::test]
 async fn closing_does_not_wait_for_merges() {

@@ -1,1 +1,3 @@
+mod crash;
 mod embedded;
+mod files;

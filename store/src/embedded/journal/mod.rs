@@ -1,12 +1,16 @@
 //! The journal: every group of commits, written and synced before anyone hears of it.
 //!
-//! It consists of a few files that are written over again and again. One file holds the groups
-//! that are in one memtable; once those are in tables, the file is free for new groups. Space is
-//! zeroed before its first use: a sync then writes data only, where growing a file would make the
-//! file system write its own journal as well (measured: 100 against 170 to 220 microseconds).
+//! It consists of a fixed number of files that are written over again and again. One file holds the
+//! groups that are in one memtable; once those are in tables, the file is free for new groups.
+//! Space is zeroed before its first use: a sync then writes data only, where growing a file would
+//! make the file system write its own journal as well (measured: 100 against 170 to 220
+//! microseconds).
 //!
 //! A group is written only when the one before is synced, so after a crash at most the last one
-//! can be torn, and it was not acknowledged. Sequences are chained, so a hole is noticed.
+//! can be torn, and it was not acknowledged. Sequences are chained, so a hole is noticed. Each file
+//! begins with a record without rows that is synced before the file is used, so that a file whose
+//! content was lost is noticed as well. That a disk writes a sector whole or not at all is taken
+//! for granted for this record, and for no other.
 
 mod medium;
 mod record;
@@ -30,13 +34,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const ZEROED_STEP_BYTES: u64 = if cfg!(test) { 8 * 1024 } else { 1024 * 1024 };
 /// A buffer that grew beyond this for one large group is given back.
 const BUFFER_KEPT_BYTES: usize = 1024 * 1024;
-/// More files than memtables can be waiting for their tables, by far.
-const FILES_MAX: usize = 64;
+/// More than memtables can be waiting for their tables, with some to spare for starts, each of
+/// which takes a new one.
+const FILES: usize = 8;
+/// Files in use after a start, beyond which the memtable is flushed before anything is written.
+const FILES_LEFT_MAX: usize = 4;
 
 pub(super) struct Journal {
     dir: PathBuf,
     salt: u64,
-    opener: Opener,
     files: Vec<File>,
     /// The file that is written to, and where.
     active: Option<(usize, u64)>,
@@ -85,28 +91,21 @@ impl Journal {
     fn write(&mut self, record: &[u8]) -> Result<(usize, u64), Trouble> {
         let (index, position) = match self.active {
             Some(active) => active,
-            None => (self.free_file()?, 0),
+            None => self.use_free_file()?,
         };
+        self.active = Some((index, position));
         let file = &mut self.files[index];
-        let end = position + record.len() as u64;
-        let written = file
-            .allocate(end)
-            .and_then(|()| file.medium.write_at(record, position))
-            .and_then(|()| file.medium.sync());
-        if let Err(error) = written {
+        if let Err(error) = file.write(record, position) {
             let mut trouble = writing(&self.dir, &error);
             // Cutting the record off leaves no doubt. It needs no space, and where even that fails
             // nobody can tell what the disk holds.
-            match file.cut(position) {
-                Ok(()) => trouble.outcome_unknown = false,
-                Err(cut) => {
-                    tracing::error!(%error, %cut, "a failed write to the journal cannot be taken back");
-                    trouble.outcome_unknown = true;
-                }
+            if let Err(cut) = file.cut(position) {
+                tracing::error!(%error, %cut, "a failed write to the journal cannot be taken back");
+                trouble.outcome_unknown = true;
             }
             return Err(trouble);
         }
-        Ok((index, end))
+        Ok((index, position + record.len() as u64))
     }
 
     /// From now on groups go to another file: the memtable they belong to is a new one.
@@ -114,28 +113,34 @@ impl Journal {
         self.active = None;
     }
 
-    fn free_file(&mut self) -> Result<usize, Trouble> {
+    /// Takes a file whose groups are all in tables, and puts a new beginning in it.
+    fn use_free_file(&mut self) -> Result<(usize, u64), Trouble> {
         let flushed = self.flushed.load(Ordering::Acquire);
-        if let Some(free) = self.files.iter().position(|file| file.last <= flushed) {
-            return Ok(free);
-        }
-        if self.files.len() >= FILES_MAX {
-            return Err(Trouble::refused("the journal has too many files; tables are not being written"));
-        }
-        let path = self.dir.join(self.files.len().to_string());
-        let created = (self.opener)(&path).and_then(|medium| {
-            super::directory::sync_dir(&self.dir)?;
-            Ok(File { allocated: medium.len()?, medium, last: 0 })
-        });
-        match created {
-            Ok(file) => self.files.push(file),
-            Err(error) => return Err(Trouble { outcome_unknown: false, ..writing(&self.dir, &error) }),
-        }
-        Ok(self.files.len() - 1)
+        let Some(index) = self.files.iter().position(|file| file.last <= flushed) else {
+            return Err(Trouble::refused("no file of the journal is free; tables are not written"));
+        };
+        let beginning = beginning(self.salt, self.last, flushed);
+        // If this fails, the file is as free as before: none of its groups is needed.
+        self.files[index].write(&beginning, 0).map_err(|error| writing(&self.dir, &error))?;
+        Ok((index, beginning.len() as u64))
     }
 }
 
+/// The record without rows that a file begins with.
+fn beginning(salt: u64, last: u64, flushed: u64) -> Vec<u8> {
+    let mut record = vec![0; HEADER_BYTES];
+    record::seal(&mut record, salt, Header { sequence: last, previous: last, flushed });
+    record
+}
+
 impl File {
+    /// Returns once it is on stable storage.
+    fn write(&mut self, record: &[u8], position: u64) -> std::io::Result<()> {
+        self.allocate(position + record.len() as u64)?;
+        self.medium.write_at(record, position)?;
+        self.medium.sync()
+    }
+
     fn allocate(&mut self, end: u64) -> std::io::Result<()> {
         static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
         if end <= self.allocated {
@@ -166,12 +171,13 @@ pub(super) fn open(
     opener: Opener,
 ) -> Result<(Journal, Recovered), StoreError> {
     let damaged = |error: std::io::Error| corrupt(dir, format!("the journal cannot be read: {error}"));
-    let mut files = Vec::new();
-    for index in 0..count_files(dir)? {
+    check_names(dir)?;
+    let mut files = Vec::with_capacity(FILES);
+    for index in 0..FILES {
         let medium = opener(&dir.join(index.to_string())).map_err(damaged)?;
         files.push(File { allocated: medium.len().map_err(damaged)?, medium, last: 0 });
     }
-    let recovered = recovery::recover(dir, salt, persisted, files.len())?;
+    let recovered = recovery::recover(dir, salt, persisted)?;
     for (file, last) in files.iter_mut().zip(&recovered.last_by_file) {
         file.last = *last;
     }
@@ -179,7 +185,6 @@ pub(super) fn open(
     let journal = Journal {
         dir: dir.to_owned(),
         salt,
-        opener,
         files,
         active: None,
         last: recovered.last,
@@ -189,35 +194,39 @@ pub(super) fn open(
     Ok((journal, recovered))
 }
 
-/// The files are numbered from 0 without a gap; a gap means that one was taken away.
-fn count_files(dir: &Path) -> Result<usize, StoreError> {
+/// All files are there, and no others.
+fn check_names(dir: &Path) -> Result<(), StoreError> {
     let damaged = |error: std::io::Error| corrupt(dir, format!("the journal cannot be read: {error}"));
-    let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(damaged)? {
         let name = entry.map_err(damaged)?.file_name();
-        match name.to_str().and_then(|name| name.parse::<usize>().ok()) {
-            Some(number) => numbers.push(number),
-            None => return Err(corrupt(dir, format!("{} is no file of the journal", name.display()))),
+        if name.to_str().and_then(|name| name.parse::<usize>().ok()).is_none_or(|number| number >= FILES) {
+            return Err(corrupt(dir, format!("{} is no file of the journal", name.display())));
         }
     }
-    numbers.sort_unstable();
-    match numbers.iter().enumerate().find(|(expected, number)| expected != *number) {
-        Some((missing, _)) => Err(corrupt(dir, format!("file {missing} of the journal is missing"))),
-        None if numbers.is_empty() || numbers.len() > FILES_MAX => {
-            Err(corrupt(dir, format!("the journal has {} files", numbers.len())))
-        }
-        None => Ok(numbers.len()),
+    match (0..FILES).find(|index| !dir.join(index.to_string()).is_file()) {
+        Some(missing) => Err(corrupt(dir, format!("file {missing} of the journal is missing"))),
+        None => Ok(()),
     }
 }
 
 /// Makes an empty journal.
-pub(super) fn create(dir: &Path) -> std::io::Result<()> {
+pub(super) fn create(dir: &Path, salt: u64) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
-    open_file(&dir.join("0"))?.sync()?;
+    for index in 0..FILES {
+        let file = open_file(&dir.join(index.to_string()))?;
+        file.write_at(&beginning(salt, 0, 0), 0)?;
+        file.sync()?;
+    }
     super::directory::sync_dir(dir)
 }
 
 impl Journal {
+    /// Whether so many files hold groups that are not in tables that they should be freed first.
+    pub fn is_crowded(&self) -> bool {
+        let flushed = self.flushed.load(Ordering::Acquire);
+        self.files.iter().filter(|file| file.last > flushed).count() > FILES_LEFT_MAX
+    }
+
     /// Where to note up to which sequence everything is in tables.
     pub fn flushed(&self) -> Arc<AtomicU64> {
         self.flushed.clone()

@@ -1,5 +1,6 @@
 //! Finds in the journal's files what is not yet in tables, and notices where something is missing.
 
+use super::FILES;
 use super::record::{self, Header, JournalRow};
 use crate::StoreError;
 use crate::embedded::failure::corrupt;
@@ -31,18 +32,21 @@ impl RecoveredGroup {
     }
 }
 
-pub(super) fn recover(dir: &Path, salt: u64, persisted: u64, files: usize) -> Result<Recovered, StoreError> {
+pub(super) fn recover(dir: &Path, salt: u64, persisted: u64) -> Result<Recovered, StoreError> {
     let mut found: Vec<(Header, usize, Bytes)> = Vec::new();
     let mut flushed = persisted;
-    for index in 0..files {
+    for index in 0..FILES {
         let path = dir.join(index.to_string());
         let bytes = std::fs::read(&path)
             .map_err(|error| corrupt(&path, format!("the journal cannot be read: {error}")))?;
         let records = record::find_all(&bytes, salt);
+        if records.first().is_none_or(|first| first.payload != (record::HEADER_BYTES..record::HEADER_BYTES)) {
+            return Err(corrupt(&path, "the file of the journal has lost its beginning"));
+        }
         flushed = records.iter().map(|found| found.header.flushed).fold(flushed, u64::max);
         for record in records {
             // Copied only if needed: most of a file is usually in tables already.
-            if record.header.sequence > flushed {
+            if record.header.sequence > flushed && !record.payload.is_empty() {
                 found.push((record.header, index, Bytes::copy_from_slice(&bytes[record.payload])));
             }
         }
@@ -50,7 +54,7 @@ pub(super) fn recover(dir: &Path, salt: u64, persisted: u64, files: usize) -> Re
     found.retain(|(header, _, _)| header.sequence > flushed);
     found.sort_by_key(|(header, _, _)| header.sequence);
     check_chain(dir, flushed, &found)?;
-    let mut last_by_file = vec![0; files];
+    let mut last_by_file = vec![0; FILES];
     for (header, index, _) in &found {
         last_by_file[*index] = header.sequence;
     }

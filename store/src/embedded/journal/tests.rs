@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 const SALT: u64 = 77;
+/// Bytes that a disk writes whole or not at all.
+const SECTOR: usize = 512;
 
 /// A disk of which nothing is certain but what was synced.
 #[derive(Default)]
@@ -70,8 +72,10 @@ impl Medium for DiskFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.with(|disk, file| {
             let outcome = use_up(&mut disk.writes_left);
-            // A failed write got half way.
-            let written = if outcome.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
+            // A failed write got half way, up to the end of a sector.
+            let half = (offset as usize + bytes.len() / 2) / SECTOR * SECTOR;
+            let half = half.saturating_sub(offset as usize);
+            let written = if outcome.is_ok() { bytes } else { &bytes[..half] };
             write(&mut file.seen, written, offset);
             file.pending.push((offset, written.to_vec()));
             outcome
@@ -115,7 +119,6 @@ impl Disk {
     /// The power fails: of every write since the last sync, some sectors made it and some did not.
     /// The file system then has what is left.
     fn power_cut(&self, random: &mut Random) {
-        const SECTOR: usize = 512;
         for (path, content) in &self.files {
             let mut left = content.durable.clone();
             for (offset, bytes) in &content.pending {
@@ -143,7 +146,7 @@ impl Disk {
 
 fn fresh() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    create(dir.path()).expect("created");
+    create(dir.path(), SALT).expect("created");
     dir
 }
 
@@ -183,7 +186,7 @@ fn what_was_appended_is_recovered_until_it_is_in_tables() {
             journal.start_file();
         }
     }
-    assert_eq!(journal.files.len(), 3);
+    assert_eq!(journal.files.iter().filter(|file| file.last > 0).count(), 3);
     drop(journal);
     let (journal, recovered) = open_files(dir.path(), 0);
     assert_eq!(sequences(&recovered), [2, 4, 6, 8, 10, 12, 14, 16, 18]);
@@ -194,7 +197,7 @@ fn what_was_appended_is_recovered_until_it_is_in_tables() {
     assert_eq!(sequences(&recovered), [10, 12, 14, 16, 18]);
     // So the first file is used again, and its old groups do not come back.
     append(&mut journal, 20, &[2; 10]).expect("appended");
-    assert_eq!(journal.files.len(), 3);
+    assert_eq!(journal.active.map(|(index, _)| index), Some(0));
     let (_, recovered) = open_files(dir.path(), 8);
     assert_eq!(sequences(&recovered), [10, 12, 14, 16, 18, 20]);
     check_rows(dir.path(), &recovered);
@@ -233,7 +236,7 @@ fn a_torn_last_group_is_as_if_it_had_never_been() {
             assert_eq!(sequences(&recovered), [1], "cut at {cut}");
             append(&mut journal, 3, b"after").expect("appended");
             assert_eq!(sequences(&open_files(dir.path(), 0).1), [1, 3]);
-            std::fs::remove_file(dir.path().join("1")).expect("removed");
+            std::fs::write(dir.path().join("1"), beginning(SALT, 0, 0)).expect("written");
         }
     }
 }
@@ -266,11 +269,18 @@ fn damage_before_the_last_group_is_noticed() {
     }
     // The very last one cannot be told from a torn one.
     assert_eq!(damaged("1", ends[4] + 60).expect("opens"), [1, 2, 3, 4, 5]);
-    std::fs::remove_file(dir.path().join("0")).expect("removed");
-    assert!(matches!(open(dir.path(), SALT, 0, files()), Err(StoreError::Corrupt { .. })));
-    std::fs::rename(dir.path().join("1"), dir.path().join("0")).expect("renamed");
-    let error = open(dir.path(), SALT, 0, files()).err().expect("groups 1 to 3 are missing");
-    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    // Lost content, lost files, foreign files.
+    let file = dir.path().join("0");
+    for content in [Some(vec![]), Some(vec![0; 5_000]), Some(beginning(SALT, 0, 0)), None] {
+        let before = std::fs::read(&file).expect("read");
+        match content {
+            Some(content) => std::fs::write(&file, content).expect("written"),
+            None => std::fs::remove_file(&file).expect("removed"),
+        }
+        let error = open(dir.path(), SALT, 0, files()).err().expect("groups are missing");
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        std::fs::write(&file, before).expect("written");
+    }
     std::fs::write(dir.path().join("notes"), b"").expect("written");
     assert!(matches!(open(dir.path(), SALT, 3, files()), Err(StoreError::Corrupt { .. })));
 }
