@@ -91,7 +91,8 @@ fn tandem(dir: &Path, batch: usize, time: Duration) -> Result<u64, Failure> {
             .map(|task| {
                 let store = store.clone();
                 tokio::spawn(async move {
-                    let (mut random, mut done) = (Xorshift((task + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15)), 0);
+                    let (mut random, mut done) =
+                        (Xorshift((task + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15)), 0);
                     while start.elapsed() < time {
                         let mut transaction = store.begin();
                         transaction.get(b"shard/epoch", Read::Conflict).await?;
