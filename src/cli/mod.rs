@@ -36,13 +36,7 @@ use tokio::runtime::Builder;
 
 /// Places, receives and supervises phone calls held by voice agents.
 #[derive(Parser, Clone, Debug)]
-#[command(
-    name = "tandem",
-    version,
-    max_term_width = 110,
-    propagate_version = true,
-    subcommand_required = true
-)]
+#[command(name = "tandem", version, max_term_width = 110, subcommand_required = true)]
 #[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
