@@ -22,12 +22,15 @@ use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+/// Answers to give, in order.
+type Script<T> = Arc<Mutex<VecDeque<T>>>;
+
 /// What the server does next, and what it was asked.
 #[derive(Clone, Default)]
 struct Fake {
-    places: Arc<Mutex<VecDeque<Result<v1::PlaceCallResponse, Status>>>>,
+    places: Script<Result<v1::PlaceCallResponse, Status>>,
     placed: Arc<Mutex<Vec<v1::PlaceCallRequest>>>,
-    watches: Arc<Mutex<VecDeque<Vec<Result<u64, Status>>>>>,
+    watches: Script<Vec<Result<u64, Status>>>,
     watched_after: Arc<Mutex<Vec<u64>>>,
     listed: Arc<Mutex<Vec<(i32, String)>>>,
     bearers: Arc<Mutex<Vec<Option<String>>>>,
