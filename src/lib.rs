@@ -3,5 +3,6 @@
 
 pub mod cli;
 pub mod config;
+pub mod edge;
 pub mod grpc;
 pub mod telemetry;
