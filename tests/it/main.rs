@@ -1,3 +1,2 @@
-mod cli;
 mod edge;
 mod grpc;
