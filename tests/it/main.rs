@@ -1,2 +1,3 @@
+mod edge;
 mod grpc;
 mod kill;
