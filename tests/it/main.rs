@@ -1,3 +1,4 @@
+mod cli;
 mod edge;
 mod grpc;
 mod kill;
