@@ -24,10 +24,9 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How often memory is looked through for what nobody sees any more.
 const RELEASE: Duration = Duration::from_millis(200);
 const PRESSURE_MAX: Duration = Duration::from_secs(60);
-/// Nobody waits for a merge, and for a flush only when writes outrun it. Without this, commits
-/// would wait behind them for a processor.
-const FLUSH_NICENESS: i32 = 5;
-const MERGE_NICENESS: i32 = 10;
+/// Nobody waits for a merge as long as they keep up, so commits may go first on a busy machine.
+/// Flushes are not put behind: commits wait for them sooner.
+const MERGE_NICENESS: i32 = 5;
 
 pub(super) struct Background {
     tables: Arc<Tables>,
@@ -218,7 +217,6 @@ impl Background {
     }
 
     fn flush_loop(&self) {
-        yield_to_others(FLUSH_NICENESS);
         let mut retry = RETRY;
         let mut nothing_to_free = true;
         loop {
