@@ -169,6 +169,8 @@ struct Batch {
     barriers: Vec<oneshot::Sender<()>>,
     /// Number before the batch's first outbox row.
     outbox: u64,
+    /// There is something to write.
+    writes: bool,
 }
 
 fn next_batch(shard: &Shard) -> Option<Batch> {
@@ -189,7 +191,7 @@ fn next_batch(shard: &Shard) -> Option<Batch> {
     let performed = std::mem::take(&mut queue.performed);
     // A barrier stands behind everything that was submitted before it.
     let barriers = if queue.waiting.is_empty() { std::mem::take(&mut queue.barriers) } else { Vec::new() };
-    Some(Batch { pending, performed, barriers, outbox: queue.outbox })
+    Some(Batch { pending, performed, barriers, outbox: queue.outbox, writes: false })
 }
 
 async fn run(shard: &Arc<Shard>) {
@@ -252,22 +254,24 @@ async fn commit(shard: &Arc<Shard>, mut batch: Batch) {
 /// changed, and those built upon them, are moved to `redo`.
 async fn write(shard: &Shard, batch: &mut Batch, redo: &mut Vec<Pending>) -> Written {
     let id = if shard.store.may_lose_outcomes() { Some(shard.random().to_be_bytes()) } else { None };
+    // Without facts only the epoch can change under a batch: it is written once or not at all, and
+    // its rows need not be kept for another try. Where an outcome may be lost they are kept.
+    let once = id.is_none() && batch.pending.iter().all(|p| p.checks.is_empty());
     for _ in 0..REBUILDS_MAX {
         let mut tx = shard.store.begin();
-        match build(shard, &mut *tx, batch, redo, id).await {
+        match build(shard, &mut *tx, batch, redo, id, once).await {
             Ok(true) => {}
             Ok(false) => return Written::Fenced,
             Err(e) if e.is_retryable() => continue,
             Err(e) => return Written::Failed(SendError::Store(e.to_string())),
         }
-        if batch.pending.iter().all(|p| p.writes.is_empty() && p.effects.is_empty())
-            && batch.performed.is_empty()
-        {
+        if !batch.writes {
             // Only answers and barriers: everything before them is durable.
             return Written::Yes;
         }
         match tx.commit().await {
             Ok(()) => return Written::Yes,
+            Err(CommitError::Conflict) if once => return fenced_or_not(shard).await,
             Err(CommitError::Conflict) => {
                 metrics::counter!("tandem_commit_conflicts_total").increment(1);
             }
@@ -279,13 +283,25 @@ async fn write(shard: &Shard, batch: &mut Batch, redo: &mut Vec<Pending>) -> Wri
                     None => return Written::Failed(SendError::Unavailable("the store")),
                 }
             }
-            Err(CommitError::Store(e)) if e.is_retryable() => {
+            Err(CommitError::Store(e)) if e.is_retryable() && !once => {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
             Err(CommitError::Store(e)) => return Written::Failed(SendError::Store(e.to_string())),
         }
     }
     Written::Failed(SendError::Unavailable("the facts keep changing"))
+}
+
+/// A batch that relied on nothing but the epoch has met a conflict.
+async fn fenced_or_not(shard: &Shard) -> Written {
+    let mut tx = shard.store.begin();
+    match tx.get(&shard.epoch_key, Read::Snapshot).await {
+        Ok(epoch) if epoch.as_deref() == Some(shard.epoch.to_be_bytes().as_slice()) => {
+            Written::Failed(SendError::Unavailable("the store"))
+        }
+        Ok(_) => Written::Fenced,
+        Err(e) => Written::Failed(SendError::Store(e.to_string())),
+    }
 }
 
 /// Fills the transaction. `Ok(false)`: the shard is not ours.
@@ -295,7 +311,9 @@ async fn build(
     batch: &mut Batch,
     redo: &mut Vec<Pending>,
     id: Option<[u8; 8]>,
+    once: bool,
 ) -> Result<bool, tandem_store::StoreError> {
+    batch.writes = !batch.performed.is_empty();
     let epoch = tx.get(&shard.epoch_key, Read::Conflict).await?;
     if epoch.as_deref() != Some(shard.epoch.to_be_bytes().as_slice()) {
         return Ok(false);
@@ -303,7 +321,7 @@ async fn build(
     let mut sequence = batch.outbox;
     let mut at = 0;
     while at < batch.pending.len() {
-        let pending = &batch.pending[at];
+        let pending = &mut batch.pending[at];
         let mut stands = !pending.link.broken.load(Ordering::Acquire);
         for (key, seen) in &pending.checks {
             stands = stands && tx.get(key, Read::Conflict).await? == *seen;
@@ -318,10 +336,12 @@ async fn build(
             redo.push(dropped);
             continue;
         }
-        for (key, value) in &pending.writes {
+        batch.writes |= !pending.writes.is_empty() || !pending.effects.is_empty();
+        let writes = if once { std::mem::take(&mut pending.writes) } else { pending.writes.clone() };
+        for (key, value) in writes {
             match value {
-                Some(value) => tx.set(key.clone(), value.clone()),
-                None => tx.clear(key.clone()),
+                Some(value) => tx.set(key, value),
+                None => tx.clear(key),
             }
         }
         for record in &pending.effects {

@@ -371,7 +371,10 @@ impl<M: Routed> Life<M> {
         let context =
             Context { me, now, next_event: loaded.events + 1, random: shard.random(), facts: &read.facts };
         let (state, command) = (&loaded.state, &envelope.command);
-        let decided = std::panic::catch_unwind(AssertUnwindSafe(|| M::decide(state, command, &context)));
+        let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            shard.services.faults.before_decision(me);
+            M::decide(state, command, &context)
+        }));
         match decided {
             Err(panic) => {
                 // The actor dies, as it should; the command is carried to the shard, which counts.

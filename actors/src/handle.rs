@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::dispatch::Breakers;
 use crate::entity::{Answer, Envelope, Key, Msg, ReplyTo, View};
 use crate::error::SendError;
+use crate::faults::Faults;
 use crate::pacer::Pacer;
 use crate::perform::Performer;
 use crate::shard::{Shard, shard_of};
@@ -22,6 +23,9 @@ use tandem_domain::machine::Machine;
 use tandem_store::Store;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+/// How often a look is repeated when its entity dies with it.
+const READS_MAX: u32 = 8;
+
 /// What all shards of a node share.
 pub(crate) struct Services {
     pub store: Arc<dyn Store>,
@@ -33,6 +37,7 @@ pub(crate) struct Services {
     pub breakers: Breakers,
     /// Requests to carriers under way at once.
     pub slots: Semaphore,
+    pub faults: Arc<dyn Faults>,
     pub seed: u64,
     pub mailbox_max: u32,
     pub idle_ms: u64,
@@ -128,10 +133,16 @@ impl Handle {
     /// # Errors
     /// Where its shard is not here, or the store fails.
     pub async fn read<M: Routed>(&self, of: Entity) -> Result<Option<View<M::State>>, SendError> {
-        let shard = self.services.route(of).ok_or(SendError::Unavailable("the shard is not here"))?;
-        let (reply, answer) = oneshot::channel();
-        shard.deliver::<M>(of, Msg::Read(reply)).await?;
-        answer.await.unwrap_or(Err(SendError::Unavailable("the entity has restarted")))
+        // Looking changes nothing, so an entity that died with the question is asked again.
+        for _ in 0..READS_MAX {
+            let shard = self.services.route(of).ok_or(SendError::Unavailable("the shard is not here"))?;
+            let (reply, answer) = oneshot::channel();
+            shard.deliver::<M>(of, Msg::Read(reply)).await?;
+            if let Ok(result) = answer.await {
+                return result;
+            }
+        }
+        Err(SendError::Unavailable("the entity has restarted"))
     }
 
     /// Changes whenever events of this entity have become durable. The value is the number of the

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::dispatch::Breakers;
 use crate::error::StartError;
+use crate::faults::{Faults, NoFaults};
 use crate::handle::{Handle, Services};
 use crate::keys;
 use crate::pacer::Pacer;
@@ -34,6 +35,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     pub performer: Arc<dyn Performer>,
     pub vault: Vault,
+    /// Faults to be put in, in tests.
+    pub faults: Arc<dyn Faults>,
     /// Random bits are drawn from this.
     pub seed: u64,
     /// Commands that may wait for one entity.
@@ -60,6 +63,7 @@ impl Options {
             clock,
             performer,
             vault,
+            faults: Arc::new(NoFaults),
             seed: 0,
             mailbox_max: 4_096,
             carrier_requests_max: 256,
@@ -93,6 +97,7 @@ impl Node {
             pacer: Pacer::default(),
             breakers: Breakers::default(),
             slots: Semaphore::new(options.carrier_requests_max.max(1)),
+            faults: options.faults,
             seed: options.seed,
             mailbox_max: options.mailbox_max.max(1),
             idle_ms: options.idle_ms,

@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn foreign_sound_is_noise_and_silence_is_silence() {
         let mut ear = Ear::default();
-        assert_eq!(ear.listen(&vec![SILENCE; 160]), [Heard::Silence { bytes: 160 }]);
+        assert_eq!(ear.listen(&[SILENCE; 160]), [Heard::Silence { bytes: 160 }]);
         let heard = ear.listen(&beep(800));
         assert!(heard.iter().all(|heard| matches!(heard, Heard::Noise { .. })), "{heard:?}");
     }

@@ -28,8 +28,10 @@ impl Clock for SystemClock {
 pub(crate) const FRAME_MS: u64 = 20;
 /// Bytes of one media frame, at every speed.
 pub(crate) const FRAME_BYTES: usize = 160;
-/// Media frames are not sent more often than this in real time.
+/// When time is compressed, frames of speech are not sent more often than this in real time,
 const REAL_TICK_MS_MIN: f64 = 5.0;
+/// and frames of silence not more often than this.
+const REAL_SILENCE_MS_MIN: f64 = 20.0;
 /// Bound of the speed of waiting where none is given: patience of 8 s is then 1.6 s of real time.
 const WAIT_SPEED_MAX: f64 = 5.0;
 
@@ -93,6 +95,14 @@ impl Pace {
         FRAME_MS * self.stride
     }
 
+    /// Simulated time from one frame of silence to the next. The same as [`Self::frame_ms`] while audio is plain.
+    pub(crate) fn silence_ms(&self) -> u64 {
+        if self.stride == 1 {
+            return FRAME_MS;
+        }
+        self.frame_ms().max((self.speed * REAL_SILENCE_MS_MIN) as u64)
+    }
+
     /// Simulated length of `bytes` of audio.
     pub(crate) fn audio_ms(&self, bytes: usize) -> u64 {
         (bytes as u64).saturating_mul(self.stride).div_ceil(8)
@@ -102,6 +112,15 @@ impl Pace {
     pub(crate) fn audio_bytes(&self, simulated_ms: u64) -> usize {
         usize::try_from((simulated_ms * 8 / self.stride).max(1)).unwrap_or(usize::MAX)
     }
+}
+
+/// A wait of so many real milliseconds, rounded up to a whole microsecond, so that what is waited for has come when it
+/// is over; at most a day.
+pub(crate) fn real_wait(ms: f64) -> Duration {
+    if ms <= 0.0 {
+        return Duration::ZERO;
+    }
+    Duration::from_micros((ms.clamp(0.0, 86_400_000.0) * 1_000.0).ceil() as u64 + 1)
 }
 
 impl std::fmt::Debug for Pace {
@@ -125,6 +144,7 @@ mod tests {
     fn at_speed_one_audio_is_plain() {
         let pace = pace(1.0);
         assert_eq!((pace.stride(), pace.frame_ms(), pace.audio_ms(FRAME_BYTES)), (1, 20, 20));
+        assert_eq!(pace.silence_ms(), 20);
         assert_eq!(pace.audio_bytes(1_000), 8_000);
         assert_eq!(pace.real(1_500), Duration::from_millis(1_500));
         assert_eq!(pace.real_wait(1_500), Duration::from_millis(1_500));
@@ -135,6 +155,7 @@ mod tests {
         let pace = pace(1_000.0);
         assert_eq!(pace.stride(), 250);
         assert_eq!(pace.audio_ms(pace.audio_bytes(40_000)), 40_000);
+        assert_eq!((pace.frame_ms(), pace.silence_ms()), (5_000, 20_000));
         assert_eq!(pace.real(1_000), Duration::from_millis(1));
         assert_eq!(pace.real_wait(1_000), Duration::from_millis(200));
     }

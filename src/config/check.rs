@@ -41,14 +41,18 @@ impl Config {
     }
 
     fn check_providers(&self, reader: &mut Reader<'_>) {
-        if reader.is_given("carriers") && !reader.is_given("http.public_url") {
+        // One that could not be read is taken for one that calls.
+        let calls =
+            self.carriers.is_empty() || self.carriers.values().any(|carrier| carrier.base_url().is_some());
+        if reader.is_given("carriers") && calls && !reader.is_given("http.public_url") {
             reader.refuse("http.public_url", "is required with a carrier: where it sends callbacks");
         }
         let path = format!("carriers.{}", Plan::EXTERNAL);
         if reader.is_given(&path) {
             reader.refuse(&path, "this name stands for calls that applications dial themselves");
         }
-        let carriers = self.carriers.iter().map(|(name, carrier)| ("carriers", name, carrier.base_url()));
+        let carriers =
+            self.carriers.iter().filter_map(|(name, carrier)| Some(("carriers", name, carrier.base_url()?)));
         let agents = self.agents.iter().map(|(name, agent)| ("agents", name, agent.base_url()));
         for (table, name, url) in carriers.chain(agents) {
             if !self.permits(url) {
@@ -92,10 +96,16 @@ impl Config {
                 "none, and grpc.listen is no loopback address: API keys travel in plain text".to_owned(),
             );
         }
+        for (name, _) in self.carriers.iter().filter(|(_, carrier)| carrier.base_url().is_none()) {
+            warn(
+                &format!("carriers.{name}.type"),
+                "this carrier calls nobody: it is for load tests".to_owned(),
+            );
+        }
         if self.carriers.is_empty() {
             warn("carriers", "none: only calls that applications dial themselves can be made".to_owned());
         }
-        if !self.carriers.is_empty() && self.agents.is_empty() {
+        if self.carriers.values().any(|carrier| carrier.base_url().is_some()) && self.agents.is_empty() {
             warn("agents", "none: calls of a carrier have nobody to talk to".to_owned());
         }
         let Keys::File { create, .. } = &self.keys;

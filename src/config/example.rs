@@ -94,9 +94,9 @@ pub fn documentation() -> String {
         }
         text.push('\n');
     }
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "Each key has a variable: `{}` for `grpc.listen`, `{}` for `carriers.twilio.auth_token`.\n",
+        "Each key has a variable: `{}` for `grpc.listen`, `{}` for `carriers.twilio.auth_token`.",
         variable("grpc.listen"),
         variable("carriers.twilio.auth_token"),
     );

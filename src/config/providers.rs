@@ -7,6 +7,8 @@ use super::read::{Section, Url};
 #[derive(Clone, Debug)]
 pub enum Carrier {
     Twilio(Twilio),
+    /// Calls nobody: takes every dial, and ends it answered at once. For load tests.
+    Null,
 }
 
 /// An account at Twilio.
@@ -34,19 +36,24 @@ pub enum TwilioLogin {
 #[derive(Clone, Copy)]
 enum CarrierType {
     Twilio,
+    Null,
 }
 
 impl Carrier {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Carrier> {
-        let types = [("twilio", CarrierType::Twilio)];
-        match section.choice("type", &types, None, "What the account is with.")? {
+        let types = [("twilio", CarrierType::Twilio), ("null", CarrierType::Null)];
+        let about = "What the account is with; null calls nobody, for load tests.";
+        match section.choice("type", &types, None, about)? {
             CarrierType::Twilio => Twilio::read(section).map(Carrier::Twilio),
+            CarrierType::Null => Some(Carrier::Null),
         }
     }
 
-    pub(super) fn base_url(&self) -> &Url {
+    /// Where requests go; nowhere for one that calls nobody.
+    pub(super) fn base_url(&self) -> Option<&Url> {
         match self {
-            Carrier::Twilio(twilio) => &twilio.base_url,
+            Carrier::Twilio(twilio) => Some(&twilio.base_url),
+            Carrier::Null => None,
         }
     }
 }

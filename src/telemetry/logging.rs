@@ -51,7 +51,10 @@ pub fn init(log: &Log) -> Result<(), LoggingError> {
     subscriber(log, colours, io::stderr)?.try_init().map_err(|_| LoggingError::Twice)?;
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("without a message");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let message =
+            text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message");
         tracing::error!(location, message, "panic");
     }));
     Ok(())

@@ -281,3 +281,139 @@ fn merge<'a>(
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Set(u8, u8),
+        Clear(u8),
+        ClearRange(u8, u8),
+        Add(u8, i8),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let key = 0u8..12;
+        prop_oneof![
+            (key.clone(), any::<u8>()).prop_map(|(key, value)| Op::Set(key, value)),
+            key.clone().prop_map(Op::Clear),
+            (key.clone(), 1u8..6).prop_map(|(begin, len)| Op::ClearRange(begin, begin + len)),
+            (key, any::<i8>()).prop_map(|(key, delta)| Op::Add(key, delta)),
+        ]
+    }
+
+    type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    fn apply(overlay: &mut Overlay, rows: &mut Rows, op: &Op) {
+        match *op {
+            Op::Set(key, value) => {
+                overlay.set(vec![key], vec![value]);
+                rows.insert(vec![key], vec![value]);
+            }
+            Op::Clear(key) => {
+                overlay.clear(vec![key]);
+                rows.remove(&vec![key]);
+            }
+            Op::ClearRange(begin, end) => {
+                overlay.clear_range(vec![begin], vec![end]);
+                rows.retain(|key, _| key[0] < begin || key[0] >= end);
+            }
+            Op::Add(key, delta) => {
+                overlay.add(vec![key], i64::from(delta));
+                let sum = added(rows.get(&vec![key]).map(Vec::as_slice), i64::from(delta));
+                rows.insert(vec![key], sum.to_vec());
+            }
+        }
+    }
+
+    fn bytes_of(overlay: &Overlay) -> usize {
+        let writes: usize = overlay.writes.iter().map(|(key, mutation)| mutation_bytes(key, mutation)).sum();
+        writes + overlay.cleared.iter().map(|(begin, end)| begin.len() + end.len()).sum::<usize>()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_and_written_is_what_the_writes_say(
+            stored in proptest::collection::btree_map(0u8..12, any::<u8>(), 0..8),
+            ops in proptest::collection::vec(op(), 0..16),
+            bounds in (0u8..12, 1u8..12),
+            limit in 1usize..6,
+            reverse in any::<bool>(),
+        ) {
+            let stored: Rows = stored.into_iter().map(|(key, value)| (vec![key], vec![value])).collect();
+            let (mut overlay, mut rows) = (Overlay::default(), stored.clone());
+            for op in &ops {
+                apply(&mut overlay, &mut rows, op);
+            }
+            prop_assert!(overlay.refused().is_none());
+            prop_assert_eq!(overlay.bytes(), bytes_of(&overlay));
+
+            // By key.
+            for key in 0u8..12 {
+                let value = match overlay.local(&[key]) {
+                    Local::Known(value) => value.map(|value| value.to_vec()),
+                    Local::Add(delta) => Some(added(stored.get(&vec![key]).map(Vec::as_slice), delta).to_vec()),
+                    Local::Unknown => stored.get(&vec![key]).cloned(),
+                };
+                prop_assert_eq!(value, rows.get(&vec![key]).cloned());
+            }
+
+            // By range, drawing on no more of the store than needed.
+            let range = Range { begin: vec![bounds.0], end: vec![bounds.0 + bounds.1], limit, reverse };
+            let within = |key: &[u8]| range.begin[..] <= *key && *key < range.end[..];
+            let row = |(key, value): (&Vec<u8>, &Vec<u8>)| (Bytes::from(key.clone()), Bytes::from(value.clone()));
+            let mut base: Vec<Row> = stored.iter().filter(|(key, _)| within(key)).map(row).collect();
+            let mut expected: Vec<Row> = rows.iter().filter(|(key, _)| within(key)).map(row).collect();
+            if reverse {
+                base.reverse();
+                expected.reverse();
+            }
+            expected.truncate(limit);
+            prop_assert_eq!(overlay.range(&range, base.into_iter().map(Ok)).expect("no error"), expected);
+
+            // As a commit applies it: cleared ranges first, then the rows.
+            let writes = overlay.into_writes();
+            let mut committed = stored;
+            for (begin, end) in &writes.cleared {
+                committed.retain(|key, _| key < begin || key >= end);
+            }
+            for (key, mutation) in writes.rows {
+                match mutation {
+                    Mutation::Set(value) => {
+                        committed.insert(key.to_vec(), value.to_vec());
+                    }
+                    Mutation::Clear => {
+                        committed.remove(&key[..]);
+                    }
+                    Mutation::Add(delta) => {
+                        let sum = added(committed.get(&key[..]).map(Vec::as_slice), delta);
+                        committed.insert(key.to_vec(), sum.to_vec());
+                    }
+                }
+            }
+            prop_assert_eq!(committed, rows);
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_is_too_large_takes_no_more_memory() {
+        let mut overlay = Overlay::default();
+        for i in 0..1_000u32 {
+            overlay.set(i.to_be_bytes().to_vec(), vec![0; VALUE_BYTES_MAX]);
+        }
+        assert!(matches!(overlay.refused(), Some(StoreError::TransactionTooLarge(_))));
+        assert!(overlay.bytes() <= TRANSACTION_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_error_of_the_store_is_passed_on() {
+        let mut overlay = Overlay::default();
+        overlay.set(b"b".to_vec(), vec![]);
+        let range = Range { begin: b"a".to_vec(), end: b"z".to_vec(), limit: 9, reverse: false };
+        let stored = [Ok((Bytes::from("a"), Bytes::new())), Err(StoreError::TooOld)];
+        assert!(matches!(overlay.range(&range, stored.into_iter()), Err(StoreError::TooOld)));
+    }
+}

@@ -80,8 +80,7 @@ pub fn dead_letter(e: Entity, at: Millis) -> Vec<u8> {
     Writer::new(Space::DeadLetter).uuid(e.company.0).int(e.kind as u64).uuid(e.id).time(at).done()
 }
 
-/// All dead letters of a company.
-pub fn dead_letters(company: CompanyId) -> (Vec<u8>, Vec<u8>) {
-    let begin = Writer::new(Space::DeadLetter).uuid(company.0).done();
-    tandem_store::tuple::prefix_range(&begin)
+/// What the keys of all dead letters of a company begin with.
+pub fn dead_letters(company: CompanyId) -> Vec<u8> {
+    Writer::new(Space::DeadLetter).uuid(company.0).done()
 }

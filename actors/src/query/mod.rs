@@ -359,6 +359,22 @@ pub async fn companies(
     Ok(Page { items, next })
 }
 
+/// Commands that were set aside, by entity and time.
+///
+/// # Errors
+/// As [`calls`].
+pub async fn dead_letters(
+    store: &dyn Store,
+    company: CompanyId,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Page<crate::dead::Letter>, QueryError> {
+    let prefix = keys::dead_letters(company);
+    let (rows, next) = scan(&mut *store.begin(), &prefix, (None, None), after, limit, false).await?;
+    let items = rows.iter().map(|(_, v)| codec::decode(v)).collect::<Result<_, _>>().map_err(damaged)?;
+    Ok(Page { items, next })
+}
+
 /// # Errors
 /// As [`calls`].
 pub async fn api_key(store: &dyn Store, key_id: [u8; 8]) -> Result<Option<ApiKeyValue>, QueryError> {

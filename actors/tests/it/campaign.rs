@@ -28,8 +28,7 @@ async fn everybody_is_called_once_and_gets_one_disposition() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn busy_lines_are_tried_again_until_the_budget_is_spent() {
-    // 15 minutes, an hour, four and a day pass in seconds.
-    let world = World::start_with(Carrier::new(|_| Act::Busy), 20_000.0, |_| {}).await;
+    let world = World::start(Carrier::new(|_| Act::Busy)).await;
     let company = world.company(Limits::default()).await;
     let id = world.campaign(company, 20, config()).await;
     let to = Entity::campaign(company, id);
@@ -58,7 +57,7 @@ async fn a_lost_answer_is_settled_and_never_dialed_again() {
     let script = |order: &tandem_domain::effect::DialOrder| {
         if order.attempt.number == 1 { Act::LoseAnswer } else { Act::Answer }
     };
-    let world = World::start_with(Carrier::new(script), 2_000.0, |_| {}).await;
+    let world = World::start(Carrier::new(script)).await;
     let company = world.company(Limits::default()).await;
     let id = world.campaign(company, 10, config()).await;
     let to = Entity::campaign(company, id);
@@ -74,7 +73,7 @@ async fn a_lost_answer_is_settled_and_never_dialed_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_dial_ends_as_lost() {
-    let world = World::start_with(Carrier::new(|_| Act::LoseDial), 2_000.0, |_| {}).await;
+    let world = World::start(Carrier::new(|_| Act::LoseDial)).await;
     let company = world.company(Limits::default()).await;
     let id = world.campaign(company, 5, config()).await;
     let to = Entity::campaign(company, id);

@@ -48,7 +48,7 @@ async fn a_hundred_at_once_make_one_customer_with_a_hundred_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_acts_once_also_after_the_entity_left_memory() {
-    let world = World::start_with(Carrier::new(|_| Act::Answer), 1.0, |o| {
+    let world = World::start_with(Carrier::new(|_| Act::Answer), |o| {
         o.idle_ms = 0;
         o.settled_ms = 0;
     })

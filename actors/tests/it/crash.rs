@@ -10,10 +10,10 @@ use tandem_domain::retry::Disposition;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposed_node_writes_nothing_and_its_successor_goes_on() {
     let carrier = Carrier::new(|_| Act::Answer);
-    let mut world = World::start_with(carrier, 100.0, |_| {}).await;
+    let mut world = World::start(carrier).await;
     let company = world.company(Limits::default()).await;
     let mut slow = config();
-    slow.limits.milli_cps = 2_000;
+    slow.limits.milli_cps = 200_000;
     let id = world.campaign(company, 100, slow).await;
     let to = Entity::campaign(company, id);
     world.handle().send::<Campaign>(to, campaign::Command::Start, None).await.unwrap();

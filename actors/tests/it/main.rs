@@ -3,4 +3,5 @@
 mod campaign;
 mod commands;
 mod crash;
+mod faults;
 mod world;

@@ -6,6 +6,7 @@ use crate::log::{self, Delivery, Event};
 use crate::scenario::Fault;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -77,7 +78,26 @@ async fn along<F: Future<Output = ()>>(beside: &mut FuturesUnordered<F>, one: im
     }
 }
 
-async fn send(carrier: &Carrier, call: &Call, letter: Letter, delay_ms: u64, timeout: Duration, twice: bool) {
+/// In memory of its own: a courier lives as long as its call and sends a few times.
+fn send<'a>(
+    carrier: &'a Carrier,
+    call: &'a Call,
+    letter: Letter,
+    delay_ms: u64,
+    timeout: Duration,
+    twice: bool,
+) -> Pin<Box<impl Future<Output = ()> + Send + use<'a>>> {
+    Box::pin(deliver(carrier, call, letter, delay_ms, timeout, twice))
+}
+
+async fn deliver(
+    carrier: &Carrier,
+    call: &Call,
+    letter: Letter,
+    delay_ms: u64,
+    timeout: Duration,
+    twice: bool,
+) {
     carrier.pace.sleep(letter.after_ms + delay_ms).await;
     let token = match letter.sequence {
         Some(sequence) => format!("{}-{}-{sequence}", call.sid, letter.kind),

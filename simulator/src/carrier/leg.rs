@@ -5,7 +5,7 @@ use super::person::{Act, Hearing, Script};
 use super::playback::Playback;
 use crate::audio::SILENCE;
 use crate::log::{HangUp, Verdict};
-use crate::pace::{FRAME_BYTES, Pace};
+use crate::pace::{FRAME_BYTES, Pace, real_wait};
 use crate::scenario::{CallPlan, Fault, Person};
 use std::time::Duration;
 
@@ -24,8 +24,11 @@ pub(super) struct Detection {
 /// What came of letting time pass.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Happening {
-    /// A frame of 160 bytes from the person, speech or silence.
-    Frame(Vec<u8>),
+    /// A frame of 160 bytes from the person, speech or silence, and when it was complete.
+    Frame {
+        sound: Vec<u8>,
+        at_ms: u64,
+    },
     /// Marks whose sound has been played.
     Marks(Vec<String>),
     /// The verdict of answering machine detection, and how long it took.
@@ -166,15 +169,14 @@ impl Leg {
             step = step.min(until_ms.saturating_sub(self.clock_ms));
         }
         if !self.script.speaking() && self.silent_frames_left > 0 {
-            step = step.min(self.pace.frame_ms().saturating_sub(self.owed_ms).max(1));
+            step = step.min(self.pace.silence_ms().saturating_sub(self.owed_ms).max(1));
         }
         step
     }
 
     /// Real time until [`Self::pass`] has something to do.
     pub(super) fn due(&self) -> Duration {
-        let step = (self.step_ms() as f64 - self.carry_ms).max(0.0);
-        Duration::from_secs_f64(step / 1_000.0 / self.rate())
+        real_wait((self.step_ms() as f64 - self.carry_ms) / self.rate())
     }
 
     /// Lets up to `real` pass, stopping at the first thing that happens. Returns what is left of `real`.
@@ -211,7 +213,7 @@ impl Leg {
             Some(Act::Sound(mut sound)) => {
                 sound.resize(FRAME_BYTES, SILENCE);
                 self.owed_ms = 0;
-                out.push(Happening::Frame(sound));
+                out.push(Happening::Frame { sound, at_ms: self.clock_ms });
             }
             Some(Act::Spoke) => self.said += 1,
             Some(Act::GreetingDone) => {
@@ -225,10 +227,11 @@ impl Leg {
         }
         if !spoke && !self.script.speaking() {
             self.owed_ms += ms;
-            if self.owed_ms >= self.pace.frame_ms() && self.silent_frames_left > 0 {
+            if self.owed_ms >= self.pace.silence_ms() && self.silent_frames_left > 0 {
                 self.owed_ms = 0;
                 self.silent_frames_left -= 1;
-                out.push(Happening::Frame(vec![SILENCE; FRAME_BYTES]));
+                let sound = vec![SILENCE; FRAME_BYTES];
+                out.push(Happening::Frame { sound, at_ms: self.clock_ms });
             }
         }
         if let Some((verdict, at_ms)) = self.verdict
@@ -244,5 +247,79 @@ impl Leg {
         if self.clock_ms >= self.limit_ms {
             out.push(Happening::HungUp(HangUp::TimeLimit));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pace::SystemClock;
+    use crate::scenario::{Chooser, Scenario};
+    use std::sync::Arc;
+
+    fn leg(person: Person, speed: f64, limit_ms: u64) -> (Leg, CallPlan) {
+        let pace = Pace::new(speed, None, None, Arc::new(SystemClock));
+        let scenario = Scenario::only(person);
+        let talk = scenario.talk.clone();
+        let plan = Chooser::new(1, scenario).call("+15550100", 0);
+        let script = Script::of(&plan, &talk).expect("answers");
+        (Leg::new(pace, script, limit_ms), plan)
+    }
+
+    /// Lets time pass in pieces until the person hangs up; tells what happened and when.
+    fn run(leg: &mut Leg, pieces: impl Fn(&Leg) -> Duration) -> Vec<(u64, Happening)> {
+        let mut out = Vec::new();
+        for _ in 0..1_000_000 {
+            let mut left = pieces(leg);
+            let mut happened = Vec::new();
+            for _ in 0..1_000 {
+                left = leg.pass(left, &mut happened);
+                out.extend(happened.drain(..).map(|happening| (leg.clock_ms(), happening)));
+                if matches!(out.last(), Some((_, Happening::HungUp(_)))) {
+                    return out;
+                }
+                if left.is_zero() {
+                    break;
+                }
+            }
+        }
+        panic!("nobody hangs up");
+    }
+
+    #[test]
+    fn what_happens_does_not_depend_on_how_often_one_looks() {
+        let detection = Detection { until_message_end: true, timeout_ms: 30_000 };
+        for speed in [1.0, 40.0] {
+            let through = |pieces: &dyn Fn(&Leg) -> Duration| {
+                let (mut leg, plan) = leg(Person::Voicemail, speed, 3_600_000);
+                leg.detect(&detection, &plan);
+                run(&mut leg, pieces)
+            };
+            let first = through(&|leg| leg.due());
+            assert!(
+                first.iter().any(|(_, what)| matches!(what, Happening::Detected(Verdict::MachineEndBeep, _)))
+            );
+            assert_eq!(first, through(&|_| Duration::from_micros(700)), "speed {speed}");
+            assert_eq!(first, through(&|_| Duration::from_millis(333)), "speed {speed}");
+        }
+    }
+
+    #[test]
+    fn the_verdict_on_a_person_comes_at_its_time() {
+        let (mut leg, plan) = leg(Person::Human, 1.0, 3_600_000);
+        leg.detect(&Detection { until_message_end: false, timeout_ms: 30_000 }, &plan);
+        let happened = run(&mut leg, Leg::due);
+        let verdict = happened.iter().find(|(_, what)| matches!(what, Happening::Detected(..)));
+        assert_eq!(
+            verdict,
+            Some(&(plan.detection_ms, Happening::Detected(Verdict::Human, plan.detection_ms)))
+        );
+    }
+
+    #[test]
+    fn the_time_limit_ends_the_call() {
+        let (mut leg, _) = leg(Person::Voicemail, 1_000.0, 2_500);
+        let happened = run(&mut leg, Leg::due);
+        assert_eq!(happened.last(), Some(&(2_500, Happening::HungUp(HangUp::TimeLimit))));
     }
 }

@@ -52,8 +52,8 @@ async fn run(carrier: &Carrier, call: &Call, stream: Stream, n: u64, over: Cance
         attempt: call.attempt.clone(),
         second: true,
     });
-    let (mut frames, mut bytes, mut by) = (0, 0, "peer");
-    if socket.begin(stream.parameters).await.is_ok() {
+    let (mut frames, mut bytes, mut by, mut at_ms) = (0, 0, "peer", 0);
+    if socket.begin(stream.parameters, 0).await.is_ok() {
         let until = tokio::time::Instant::now() + OPEN_MAX;
         loop {
             let sent = tokio::select! {
@@ -75,7 +75,8 @@ async fn run(carrier: &Carrier, call: &Call, stream: Stream, n: u64, over: Cance
                     }
                 },
                 () = tokio::time::sleep(FRAME_EVERY) => {
-                    socket.media(&[SILENCE; FRAME_BYTES], carrier.pace.frame_ms()).await
+                    at_ms += carrier.pace.frame_ms();
+                    socket.media(&[SILENCE; FRAME_BYTES], at_ms).await
                 }
             };
             if sent.is_err() {

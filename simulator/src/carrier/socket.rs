@@ -37,8 +37,8 @@ pub(super) struct Socket {
     call_sid: String,
     sequence: u64,
     chunk: u64,
-    /// Simulated time since the stream began.
-    pub(super) sent_ms: u64,
+    /// Simulated time between the answer and the beginning of the stream.
+    began_ms: u64,
     pub(super) frames_sent: u64,
     buffer: String,
 }
@@ -86,14 +86,16 @@ impl Socket {
                 call_sid,
                 sequence: 0,
                 chunk: 0,
-                sent_ms: 0,
+                began_ms: 0,
                 frames_sent: 0,
                 buffer: String::new(),
             }),
         }
     }
 
-    pub(super) async fn begin(&mut self, parameters: Vec<(String, String)>) -> Result<(), Gone> {
+    /// Sends the first two frames. `at_ms`: simulated time since the answer.
+    pub(super) async fn begin(&mut self, parameters: Vec<(String, String)>, at_ms: u64) -> Result<(), Gone> {
+        self.began_ms = at_ms;
         self.frame(Frame::Connected).await?;
         let start = Start {
             stream_sid: self.stream_sid.clone(),
@@ -105,16 +107,15 @@ impl Socket {
         self.frame(Frame::Start(start)).await
     }
 
-    /// Sends one frame of the person's sound that covers `span_ms` of simulated time.
-    pub(super) async fn media(&mut self, sound: &[u8], span_ms: u64) -> Result<(), Gone> {
+    /// Sends one frame of the person's sound, complete `at_ms` after the answer (simulated).
+    pub(super) async fn media(&mut self, sound: &[u8], at_ms: u64) -> Result<(), Gone> {
         self.chunk += 1;
         self.frames_sent += 1;
         let media = Media {
             chunk: self.chunk,
-            timestamp_ms: self.sent_ms,
+            timestamp_ms: at_ms.saturating_sub(self.began_ms),
             payload: Cow::Owned(base64::engine::general_purpose::STANDARD.encode(sound)),
         };
-        self.sent_ms += span_ms;
         self.frame(Frame::Media(media)).await
     }
 

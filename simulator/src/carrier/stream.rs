@@ -59,7 +59,8 @@ impl Talk<'_> {
         let opening = {
             let (carrier, url) = (Arc::clone(self.carrier()), stream.url.clone());
             let (stream_sid, call_sid) = (stream_sid.clone(), self.call().sid.clone());
-            async move { Socket::open(&carrier, &url, stream_sid, call_sid).await }
+            // Connecting needs much memory for a moment: it must not be part of the task for its whole life.
+            Box::pin(async move { Socket::open(&carrier, &url, stream_sid, call_sid).await })
         };
         let mut socket = match self.during(opening).await? {
             Ok(socket) => socket,
@@ -133,10 +134,9 @@ impl Talk<'_> {
     }
 
     async fn flush(&mut self, socket: &mut Socket) -> Result<(), Gone> {
-        let span_ms = self.carrier().pace.frame_ms();
         for happening in std::mem::take(&mut self.outgoing) {
             match happening {
-                Happening::Frame(sound) => socket.media(&sound, span_ms).await?,
+                Happening::Frame { sound, at_ms } => socket.media(&sound, at_ms).await?,
                 Happening::Marks(names) => {
                     for name in names {
                         socket.mark(&name).await?;
@@ -157,7 +157,8 @@ impl Talk<'_> {
     ) -> Result<std::convert::Infallible, Over> {
         let has = |talk: &Self, fault| first && talk.call().plan.has(fault);
         let cuts = has(self, Fault::MediaCut);
-        socket.begin(stream.parameters.clone()).await?;
+        let began_ms = self.leg.clock_ms();
+        socket.begin(stream.parameters.clone(), began_ms).await?;
         if has(self, Fault::MediaGarbage) {
             self.garbage(socket).await?;
         }
@@ -166,7 +167,7 @@ impl Talk<'_> {
             .then(|| second::open(self.carrier(), self.call(), stream.clone(), self.streams));
         loop {
             self.flush(socket).await?;
-            if cuts && taken.frames > 0 && socket.sent_ms >= CUT_AFTER_MS {
+            if cuts && taken.frames > 0 && self.leg.clock_ms() >= began_ms + CUT_AFTER_MS {
                 return Err(Over::Cut);
             }
             let due = self.due();

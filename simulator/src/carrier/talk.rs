@@ -254,8 +254,7 @@ impl<'a> Talk<'a> {
 
     /// Real time at which the leg has something to do.
     pub(super) fn due(&self) -> Instant {
-        // A day is as good as never, and cannot overflow.
-        self.last + self.leg.due().min(Duration::from_secs(86_400))
+        self.last + self.leg.due()
     }
 
     pub(super) fn obey(&mut self, order: Option<Order>) -> Result<(), Leave> {
@@ -288,8 +287,8 @@ impl<'a> Talk<'a> {
                     }
                     Happening::Detected(verdict, after_ms) => self.detected(verdict, after_ms).await,
                     // Without a socket nobody hears the person, and there are no marks.
-                    Happening::Frame(_) | Happening::Marks(_) if !self.connected => {}
-                    Happening::Frame(_) | Happening::Marks(_) => self.outgoing.push(happening),
+                    Happening::Frame { .. } | Happening::Marks(_) if !self.connected => {}
+                    Happening::Frame { .. } | Happening::Marks(_) => self.outgoing.push(happening),
                 }
             }
             if left.is_zero() {

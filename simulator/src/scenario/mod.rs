@@ -4,11 +4,14 @@
 //! (seed, number, n-th call to that number), so a run can be repeated; faults are drawn on their own and compose
 //! with whoever picks up.
 
+mod check;
 mod choose;
+mod defaults;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use check::ScenarioError;
 pub(crate) use choose::{CallPlan, Chooser, CreatePlan};
 
 /// Who or what is at the other end of a dialed number.
@@ -83,10 +86,13 @@ pub enum AgentFault {
     /// The socket opens and nothing is ever said, not even the metadata.
     NeverAnswers,
     /// Closes with 1002 in the middle.
+    #[serde(rename = "close_1002")]
     Close1002,
     /// Closes with 1008 after the initiation.
+    #[serde(rename = "close_1008")]
     Close1008,
     /// Closes with 1011 in the middle.
+    #[serde(rename = "close_1011")]
     Close1011,
     /// The connection breaks in the middle without a close frame.
     Cut,
@@ -257,267 +263,6 @@ pub struct Tool {
     pub parameters: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Why a scenario cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ScenarioError {
-    #[error("not valid TOML for a scenario: {0}")]
-    Toml(#[from] Box<toml::de::Error>),
-    #[error("`{0}` must be a number from 0 to 1")]
-    Probability(String),
-    #[error("weight of `{0}` must be a finite number, not negative")]
-    Weight(String),
-    #[error("at least one weight under `people` must be above 0")]
-    Nobody,
-    #[error("`{0}` must not be empty")]
-    Empty(&'static str),
-    #[error("`{0}` has its lower bound above its upper")]
-    Bounds(&'static str),
-    #[error("`{0}` is out of range")]
-    Range(&'static str),
-    #[error("{0} numbers have their own behaviour, at most {NUMBERS_MAX} may")]
-    TooManyNumbers(usize),
-}
-
-const NUMBERS_MAX: usize = 100_000;
-/// Upper bound of every simulated time in a scenario: one day.
-const TIME_MS_MAX: u64 = 86_400_000;
-
-impl Scenario {
-    /// Everybody picks up after two rings and talks; nothing goes wrong.
-    pub fn only(person: Person) -> Self {
-        Self { people: BTreeMap::from([(person, 1.0)]), ..Self::default() }
-    }
-
-    /// The default people on a bad day of the network: every fault happens now and then.
-    pub fn rough() -> Self {
-        let faults = [
-            (Fault::Throttled, 0.02),
-            (Fault::ErrorBefore, 0.01),
-            (Fault::CutBefore, 0.005),
-            (Fault::ErrorAfter, 0.02),
-            (Fault::CutAfter, 0.01),
-            (Fault::SlowAnswer, 0.01),
-            (Fault::CallbackLost, 0.02),
-            (Fault::CallbackDoubled, 0.05),
-            (Fault::CallbackReordered, 0.05),
-            (Fault::CallbackDelayed, 0.02),
-            (Fault::SecondSocket, 0.02),
-            (Fault::MediaGarbage, 0.02),
-            (Fault::MediaCut, 0.02),
-            (Fault::AmdWrong, 0.02),
-            (Fault::AmdUnknown, 0.05),
-        ];
-        let agent = [
-            (AgentFault::SignedUrlError, 0.005),
-            (AgentFault::Close1002, 0.01),
-            (AgentFault::Close1011, 0.005),
-            (AgentFault::Cut, 0.01),
-            (AgentFault::Garbage, 0.02),
-        ];
-        Self {
-            faults: faults.into(),
-            agent: Agent { faults: agent.into(), ..Agent::default() },
-            ..Self::default()
-        }
-    }
-
-    pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Toml(Box::new(error)))?;
-        scenario.validate()?;
-        Ok(scenario)
-    }
-
-    /// Whether every figure makes sense. Called by everything that takes a scenario from outside.
-    pub fn validate(&self) -> Result<(), ScenarioError> {
-        for (person, weight) in &self.people {
-            if !weight.is_finite() || *weight < 0.0 {
-                return Err(ScenarioError::Weight(format!("people.{person:?}")));
-            }
-        }
-        if self.people.values().sum::<f64>() <= 0.0 {
-            return Err(ScenarioError::Nobody);
-        }
-        let faults = self.faults.iter().map(|(fault, p)| (format!("faults.{fault:?}"), *p));
-        let agent_faults = self.agent.faults.iter().map(|(fault, p)| (format!("agent.faults.{fault:?}"), *p));
-        let own = [("talk.hangs_up".to_owned(), self.talk.hangs_up)];
-        for (name, probability) in faults.chain(agent_faults).chain(own) {
-            if !(0.0..=1.0).contains(&probability) {
-                return Err(ScenarioError::Probability(name));
-            }
-        }
-        if self.talk.lines.is_empty() {
-            return Err(ScenarioError::Empty("talk.lines"));
-        }
-        if self.talk.greetings.is_empty() {
-            return Err(ScenarioError::Empty("talk.greetings"));
-        }
-        if self.numbers.len() > NUMBERS_MAX {
-            return Err(ScenarioError::TooManyNumbers(self.numbers.len()));
-        }
-        let network = &self.network;
-        if !network.calls_per_s.is_finite() || !(0.0..=1e6).contains(&network.calls_per_s) {
-            return Err(ScenarioError::Range("network.calls_per_s"));
-        }
-        self.validate_times()
-    }
-
-    fn validate_times(&self) -> Result<(), ScenarioError> {
-        let (network, talk, agent) = (&self.network, &self.talk, &self.agent);
-        for (name, [low, high], limit) in [
-            ("network.setup_ms", network.setup_ms, TIME_MS_MAX),
-            ("talk.reaction_ms", talk.reaction_ms, TIME_MS_MAX),
-            ("talk.detection_ms", talk.detection_ms, TIME_MS_MAX),
-            ("talk.rings", talk.rings, 1_000),
-            ("talk.turns", talk.turns, 1_000),
-        ] {
-            if low > high {
-                return Err(ScenarioError::Bounds(name));
-            }
-            if high > limit {
-                return Err(ScenarioError::Range(name));
-            }
-        }
-        for (name, value, least) in [
-            ("network.list_lag_ms", network.list_lag_ms, 0),
-            ("network.slow_answer_ms", network.slow_answer_ms, 0),
-            ("network.callback_delay_ms", network.callback_delay_ms, 0),
-            ("network.webhook_timeout_ms", network.webhook_timeout_ms, 1),
-            ("network.ring_ms", network.ring_ms, 1),
-            ("talk.patience_ms", talk.patience_ms, 1),
-            ("talk.record_ms", talk.record_ms, 1),
-            ("agent.ping_ms", agent.ping_ms, 1),
-            ("agent.tool_timeout_ms", agent.tool_timeout_ms, 1),
-            ("agent.initiation_wait_ms", agent.initiation_wait_ms, 1),
-            ("agent.reaction_ms", agent.reaction_ms, 0),
-            ("agent.end_of_turn_ms", agent.end_of_turn_ms, 1),
-            ("agent.patience_ms", agent.patience_ms, 1),
-            ("agent.duration_ms_max", agent.duration_ms_max, 1),
-        ] {
-            if !(least..=TIME_MS_MAX).contains(&value) {
-                return Err(ScenarioError::Range(name));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Default for Scenario {
-    fn default() -> Self {
-        let people = [
-            (Person::Human, 52.0),
-            (Person::Interrupter, 6.0),
-            (Person::Silent, 2.0),
-            (Person::Voicemail, 17.0),
-            (Person::Fax, 1.0),
-            (Person::Busy, 6.0),
-            (Person::NoAnswer, 11.0),
-            (Person::InvalidNumber, 1.0),
-            (Person::NotInService, 1.0),
-            (Person::Unreachable, 1.0),
-            (Person::Drops, 2.0),
-        ];
-        Self {
-            people: people.into(),
-            faults: BTreeMap::new(),
-            network: Network::default(),
-            talk: Talk::default(),
-            agent: Agent::default(),
-            numbers: Vec::new(),
-        }
-    }
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            calls_per_s: 0.0,
-            queue_max: 86_400,
-            concurrent_max: 0,
-            from_numbers: Vec::new(),
-            list_lag_ms: 0,
-            slow_answer_ms: 5_000,
-            retry_after_s: 1,
-            callback_delay_ms: 5_000,
-            webhook_timeout_ms: 15_000,
-            setup_ms: [400, 1_500],
-            ring_ms: 4_000,
-        }
-    }
-}
-
-fn texts(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
-impl Default for Talk {
-    fn default() -> Self {
-        Self {
-            rings: [1, 4],
-            turns: [2, 5],
-            hangs_up: 0.4,
-            patience_ms: 8_000,
-            reaction_ms: [400, 1_200],
-            lines: texts(&[
-                "Yes, speaking.",
-                "Who is calling, please?",
-                "That sounds interesting, tell me more.",
-                "What does it cost?",
-                "Could you repeat that?",
-                "I would have time on Tuesday.",
-                "No, I am afraid not.",
-                "Please send it to me in writing.",
-            ]),
-            greetings: texts(&[
-                "You have reached the mailbox of this number. Please leave a message after the tone.",
-                "We cannot take your call right now. Speak after the beep.",
-            ]),
-            record_ms: 30_000,
-            detection_ms: [2_500, 4_500],
-        }
-    }
-}
-
-impl Default for Agent {
-    fn default() -> Self {
-        Self {
-            faults: BTreeMap::new(),
-            agents: BTreeMap::new(),
-            concurrent_max: 0,
-            ping_ms: 10_000,
-            missed_pongs_max: 3,
-            tool_timeout_ms: 10_000,
-            initiation_wait_ms: 3_000,
-            reaction_ms: 600,
-            end_of_turn_ms: 700,
-            patience_ms: 10_000,
-            prompts_max: 2,
-            duration_ms_max: 600_000,
-        }
-    }
-}
-
-impl Default for Dialogue {
-    fn default() -> Self {
-        let say = |text: &str| Reply { say: text.to_owned(), tool: None };
-        Self {
-            first_message: "Hello, do you have a minute?".to_owned(),
-            replies: vec![
-                say("Thank you. I am calling about your request of last week."),
-                Reply {
-                    say: "Let me see: it is {{result}} now. Would tomorrow suit you?".to_owned(),
-                    tool: Some(Tool {
-                        name: "get_current_time".to_owned(),
-                        parameters: serde_json::Map::new(),
-                    }),
-                },
-                say("Good. I will send you a confirmation."),
-            ],
-            closing: "Thank you for your time. Good bye.".to_owned(),
-            prompt: "Are you still there?".to_owned(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -534,6 +279,21 @@ mod tests {
         assert_eq!(scenario.faults[&Fault::ErrorAfter], 0.5);
         assert_eq!(scenario.numbers[0].attempts[0].person, Some(Person::Fax));
         assert_eq!(scenario.network, Network::default());
+    }
+
+    #[test]
+    fn the_documented_scenario_is_the_default() {
+        let text = include_str!("../../scenarios/default.toml");
+        assert_eq!(Scenario::from_toml(text).expect("valid"), Scenario::default());
+        let keys = toml::to_string(&Scenario::default()).expect("plain data");
+        for key in keys.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key)) {
+            assert!(text.contains(&format!("\n{key} = ")) || key == "numbers", "`{key}` is not documented");
+        }
+        let table = toml::Table::try_from(Scenario::rough()).expect("a table");
+        let faults = [&table["faults"], &table["agent"]["faults"]];
+        for fault in faults.into_iter().flat_map(|faults| faults.as_table().expect("a table").keys()) {
+            assert!(text.contains(&format!("# {fault} = ")), "`{fault}` is not documented");
+        }
     }
 
     #[test]

@@ -119,6 +119,8 @@ impl Orchestrator {
         // At 1,000 times real speed, 40 ms of a delayed acknowledgement are 40 s.
         socket.set_nodelay(true).expect("a TCP option");
         let mut signed = false;
+        // The shape of the callback is the library's.
+        #[allow(clippy::result_large_err)]
         let check = |request: &Request, response: WsResponse| -> Result<WsResponse, ErrorResponse> {
             let given =
                 request.headers().get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -206,7 +208,7 @@ impl Orchestrator {
                 message = agent.next() => match message {
                     Some(Ok(Message::Text(text))) => {
                         let Ok(value) = serde_json::from_str::<Value>(text.as_str()) else { continue };
-                        for message in self.from_agent(&value, stream, &mut cleared) {
+                        for message in self.hear_agent(&value, stream, &mut cleared) {
                             let sent = match message {
                                 To::Agent(message) => agent.send(message).await.is_ok(),
                                 To::Carrier(message) => carrier.send(message).await.is_ok(),
@@ -225,7 +227,7 @@ impl Orchestrator {
         }
     }
 
-    fn from_agent(&self, value: &Value, stream: &str, cleared: &mut u64) -> Vec<To> {
+    fn hear_agent(&self, value: &Value, stream: &str, cleared: &mut u64) -> Vec<To> {
         match value["type"].as_str() {
             Some("audio") => {
                 let event = value["audio_event"]["event_id"].as_u64().unwrap_or(0);

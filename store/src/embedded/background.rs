@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const CLOSED_MEMTABLES_MAX: usize = 3;
 /// Runs of level 0 at which commits wait for a merge: reads look into every one of them.
 const LEVEL_0_RUNS_MAX: usize = 24;
+/// A smaller memtable is read from the journal as fast as a table is opened.
+const WRITE_OUT_BYTES_MIN: u64 = 1024 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How often memory is looked through for what nobody sees any more.
@@ -107,7 +109,16 @@ impl Background {
         self.pressure.store(pressure, Ordering::Release);
     }
 
-    /// Writes what is closed to tables at once, before the threads have started.
+    /// Writes the memtable to a table if it is worth it, after the threads have ended. `sequence`
+    /// is the last group in it.
+    pub fn write_out(&self, sequence: u64) -> Result<(), StoreError> {
+        if self.tables.memtable_bytes() >= WRITE_OUT_BYTES_MIN {
+            self.close_memtable(sequence);
+        }
+        self.flush_now()
+    }
+
+    /// Writes what is closed to tables at once, while the threads do not run.
     pub fn flush_now(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         if let Some(last) = state.closed.back() {

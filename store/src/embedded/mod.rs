@@ -169,8 +169,9 @@ impl Embedded {
     }
 }
 
-/// Works off what is queued, then lets go of the directory.
-fn shut_down(engine: &Engine, running: Running) {
+/// Works off what is queued, then lets go of the directory. Writing the memtable out saves the next
+/// start from reading it again.
+fn shut_down(engine: &Engine, running: Running, write_out: bool) {
     engine.queue.close();
     let mut panicked = running.committer.join().is_err();
     running.background.stop();
@@ -180,13 +181,16 @@ fn shut_down(engine: &Engine, running: Running) {
     if panicked {
         tracing::error!("a thread of the store panicked");
     }
+    if write_out && let Err(error) = running.background.write_out(engine.view().version()) {
+        tracing::warn!(%error, "the newest rows stay in the journal for the next start");
+    }
     engine.view().revoke();
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
         if let Some(running) = self.running.get_mut().take() {
-            shut_down(&self.engine, running);
+            shut_down(&self.engine, running, false);
         }
     }
 }
@@ -208,7 +212,7 @@ impl Store for Embedded {
     async fn close(&self) -> Result<(), StoreError> {
         let Some(running) = self.running.lock().take() else { return Ok(()) };
         let engine = self.engine.clone();
-        tokio::task::spawn_blocking(move || shut_down(&engine, running))
+        tokio::task::spawn_blocking(move || shut_down(&engine, running, true))
             .await
             .map_err(|error| StoreError::Unavailable(format!("closing failed: {error}")))
     }

@@ -227,3 +227,131 @@ impl Resolver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::random::Random;
+    use crate::embedded::fingerprints::fingerprint;
+
+    fn key(n: u64) -> Bytes {
+        Bytes::from(format!("{n:02}"))
+    }
+
+    fn write(
+        resolver: &mut Resolver,
+        version: u64,
+        oldest_view: u64,
+        keys: &[u64],
+        cleared: Option<(u64, u64)>,
+    ) {
+        resolver.begin_group(version, oldest_view);
+        for (index, n) in keys.iter().enumerate() {
+            resolver.wrote(fingerprint(&key(*n)), &key(*n), index);
+        }
+        if let Some((begin, end)) = cleared {
+            resolver.cleared(key(begin), key(end));
+        }
+    }
+
+    fn point(n: u64) -> Reads {
+        let mut reads = Reads::default();
+        reads.point(&key(n));
+        reads
+    }
+
+    /// Against a list of all writes ever.
+    #[test]
+    fn verdicts_are_those_of_a_complete_memory() {
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let mut resolver = Resolver::new(0, 1_000_000);
+            let mut writes: Vec<(u64, u64, u64)> = Vec::new();
+            let mut oldest_view = 0;
+            for version in 1..60 {
+                let keys: Vec<u64> = (0..random.below(4)).map(|_| random.below(40)).collect();
+                let begin = random.below(40);
+                let cleared = random.one_in(5).then(|| (begin, begin + 1 + random.below(5)));
+                oldest_view += random.below(version - oldest_view);
+                write(&mut resolver, version, oldest_view, &keys, cleared);
+                writes.extend(keys.iter().map(|n| (version, *n, n + 1)));
+                writes.extend(cleared.map(|(begin, end)| (version, begin, end)));
+                for _ in 0..5 {
+                    let mut reads = Reads::default();
+                    let mut spans = Vec::new();
+                    for _ in 0..1 + random.below(3) {
+                        let begin = random.below(40);
+                        if random.one_in(2) {
+                            reads.point(&key(begin));
+                            spans.push((begin, begin + 1));
+                        } else {
+                            let end = begin + 1 + random.below(6);
+                            reads.range(key(begin), key(end));
+                            spans.push((begin, end));
+                        }
+                    }
+                    let read_version = oldest_view + random.below(version - oldest_view);
+                    let overlap = |write: &(u64, u64, u64)| {
+                        write.0 > read_version
+                            && spans.iter().any(|span| span.0 < write.2 && write.1 < span.1)
+                    };
+                    let expected =
+                        if writes.iter().any(overlap) { Verdict::Conflict } else { Verdict::Accepted };
+                    assert_eq!(
+                        resolver.check(read_version, &reads),
+                        expected,
+                        "seed {seed} version {version}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_ask_for_is_forgotten() {
+        let mut resolver = Resolver::new(0, 1_000_000);
+        for version in 1..=100 {
+            write(&mut resolver, version, version - 1, &[version % 40], Some((50, 60)));
+        }
+        assert_eq!(
+            (resolver.groups.len(), resolver.last_write.len(), resolver.range_clears.len()),
+            (1, 1, 1)
+        );
+        assert_eq!(resolver.check(98, &point(1)), Verdict::TooOld);
+        assert_eq!(resolver.check(98, &Reads::default()), Verdict::Accepted);
+        resolver.begin_group(101, 100);
+        assert_eq!(resolver.bytes, 0);
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let mut resolver = Resolver::new(0, 1_000);
+        for version in 1..=100 {
+            write(&mut resolver, version, 0, &[version % 40], None);
+            assert!(resolver.bytes <= 1_000 + 2 + KEY_OVERHEAD_BYTES);
+        }
+        assert_eq!(resolver.check(1, &point(39)), Verdict::TooOld);
+        assert_eq!(resolver.check(99, &point(39)), Verdict::Accepted);
+    }
+
+    #[test]
+    fn an_abandoned_group_makes_no_conflicts() {
+        let mut resolver = Resolver::new(0, 1_000_000);
+        write(&mut resolver, 1, 0, &[1], None);
+        write(&mut resolver, 2, 0, &[1, 2], None);
+        resolver.abandon_group(1);
+        assert_eq!(resolver.check(1, &point(2)), Verdict::Accepted);
+        assert_eq!(resolver.check(0, &point(9)), Verdict::TooOld, "what group 1 wrote is not known any more");
+    }
+
+    #[test]
+    fn keys_of_a_range_are_listed_from_a_version_on() {
+        let mut resolver = Resolver::new(0, 1_000_000);
+        write(&mut resolver, 1, 0, &[5, 1], None);
+        write(&mut resolver, 2, 0, &[7, 3, 5], None);
+        let mut listed: Vec<Bytes> =
+            resolver.written_since(1, b"03", b"07").into_iter().map(|(_, key)| key).collect();
+        listed.sort();
+        assert_eq!(listed, [key(3), key(5)]);
+    }
+}

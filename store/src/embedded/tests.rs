@@ -205,6 +205,29 @@ async fn rows_stay_right_through_flushes_merges_and_restarts() {
     assert!(journal < 16 * MIB as u64, "the journal has {journal} bytes");
 }
 
+#[tokio::test]
+async fn closing_saves_the_next_start_from_reading_the_journal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let left = |dir: &tempfile::TempDir| {
+        let directory = Directory::open(dir.path()).expect("opens");
+        let tables = Tables::open(&Options::new(dir.path()), &directory.tables()).expect("opens");
+        let journal =
+            journal::open(&directory.journal(), directory.salt, tables.persisted(), journal::files());
+        journal.expect("opens").1.groups.len()
+    };
+    for (close, expected) in [(false, 30), (true, 0)] {
+        let store = Options::new(dir.path()).open().expect("opens");
+        for i in 0..30 {
+            put(&store, &format!("row{i}"), &[0; 90_000]).await.expect("committed");
+        }
+        if close {
+            store.close().await.expect("closes");
+        }
+        drop(store);
+        assert_eq!(left(&dir), expected, "closed: {close}");
+    }
+}
+
 /// Every start takes a file of the journal; many short lives in a row must not use them up.
 #[tokio::test]
 async fn many_short_lives_leave_the_journal_small() {

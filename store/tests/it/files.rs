@@ -99,7 +99,7 @@ async fn damage_is_an_error_and_never_a_panic_or_a_loss() {
             None,
             Some(Vec::new()),
             Some(content[..content.len() / 2].to_vec()),
-            Some((0..content.len()).map(|_| random.next() as u8).collect()),
+            Some((0..content.len()).map(|_| random.number() as u8).collect()),
         ];
         for _ in 0..12 {
             let mut changed = content.clone();
