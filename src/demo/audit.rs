@@ -39,6 +39,8 @@ pub(super) struct Found {
     /// Of the calls, one by one.
     pub calls: u64,
     pub attempts: u64,
+    /// Of these, the ones that count against a contact's budget: all but those that the carrier never took.
+    pub counted: u64,
     /// Attempts without an outcome, and calls without an end.
     pub unsettled: u64,
     pub carrier: tandem_simulator::Summary,
@@ -158,6 +160,7 @@ impl Found {
     fn call(&mut self, call: &v1::Call) {
         self.calls += 1;
         self.attempts += call.attempts.len() as u64;
+        self.counted += call.attempts.iter().filter(|attempt| attempt.counted).count() as u64;
         let open = call.attempts.iter().filter(|attempt| attempt.outcome() == v1::Outcome::Unspecified);
         self.unsettled += open.count() as u64;
         self.unsettled += u64::from(call.phase() != v1::CallPhase::Ended);
@@ -185,7 +188,7 @@ impl Found {
             ("every contact is listed", u64::from(self.progress.contacts), rows),
             ("every contact has its final disposition", u64::from(self.progress.finished), rows),
             ("dispositions of contacts add up to the campaign's", sums, rows - self.without_disposition),
-            ("attempts of calls add up to the campaign's", self.progress.attempts, self.attempts),
+            ("attempts of calls add up to the campaign's", self.progress.attempts, self.counted),
         ];
         let none = [
             ("contacts without a final disposition", self.without_disposition),
@@ -240,7 +243,11 @@ mod tests {
         ] {
             found.contact(&contact);
         }
-        let attempt = |outcome: v1::Outcome| v1::Attempt { outcome: outcome.into(), ..Default::default() };
+        let attempt = |outcome: v1::Outcome| v1::Attempt {
+            outcome: outcome.into(),
+            counted: true,
+            ..Default::default()
+        };
         for attempts in [vec![v1::Outcome::Answered], vec![v1::Outcome::NoAnswer; 5]] {
             found.call(&v1::Call {
                 phase: v1::CallPhase::Ended.into(),

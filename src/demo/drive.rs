@@ -23,8 +23,6 @@ const DAYS_MAX: i64 = 60;
 
 /// How the campaign ran.
 pub(super) struct Run {
-    /// Its last word.
-    pub campaign: v1::Campaign,
     /// Real time from start to end.
     pub took: Duration,
     /// Simulated time from start to end, what was skipped included.
@@ -57,7 +55,6 @@ pub(super) async fn drive(stage: &Stage, prepared: &Prepared, screen: &mut Scree
         if over {
             screen.done();
             return Ok(Run {
-                campaign,
                 took: follow.began.elapsed(),
                 simulated_ms: stage.now() - follow.began_ms,
                 skipped_ms: follow.skipped_ms,

@@ -23,9 +23,9 @@ pub(super) const REGION: &str = "US";
 const CALLER_IDS: [&str; 4] = ["+16465550190", "+16465550191", "+16465550192", "+16465550193"];
 
 /// Calls alive at once. Each is a media socket on the carrier's side and one on the agent's.
-const CONCURRENCY: u32 = 24;
+const CONCURRENCY: u32 = 40;
 /// Dials in a simulated second.
-const CALLS_PER_S: f64 = 2.0;
+const CALLS_PER_S: f64 = 4.0;
 
 /// File content is sent in pieces of so many bytes.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -138,6 +138,7 @@ async fn campaign(api: &mut Api) -> Result<String, DemoError> {
             }),
             ..v1::AmdPolicy::default()
         }),
+        max_duration: Some(Duration { seconds: 5 * 60, nanos: 0 }),
         // Delays, budget and retried outcomes are the defaults: 15 min, 1 h, 4 h, 24 h.
         ..v1::Plan::default()
     };

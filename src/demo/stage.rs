@@ -18,6 +18,10 @@ use uuid::Uuid;
 /// answers within a simulated second.
 pub(super) const SPEED: f64 = 80.0;
 
+/// The same for whoever waits for the other side, in whose patience real milliseconds pass: somebody who
+/// hears nothing for 8 s has then waited for half a real second.
+const WAIT_SPEED: f64 = 16.0;
+
 /// Tuesday, 2026-03-03, 14:30 UTC. On the east coast of America and in Europe people may be called;
 /// further west the hours open one after the other; in Australia it is night.
 const ORIGIN: Millis = 1_772_548_200_000;
@@ -100,6 +104,7 @@ impl Stage {
             xi_api_key: xi_api_key.clone(),
             seed: args.seed,
             speed: args.speed,
+            wait_speed: Some(WAIT_SPEED),
             mix: scenario(),
             log_path: args.data_dir.is_some().then(|| room.path.join("carrier.jsonl")),
             clock: Arc::new(Shared(Arc::clone(&clock))),
