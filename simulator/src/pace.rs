@@ -32,7 +32,7 @@ pub(crate) const FRAME_BYTES: usize = 160;
 const REAL_TICK_MS_MIN: f64 = 5.0;
 /// and frames of silence not more often than this.
 const REAL_SILENCE_MS_MIN: f64 = 20.0;
-/// Bound of the speed of waiting where none is given: patience of 8 s is then 1.6 s of real time.
+/// Bound of the speed of waiting where none is given: patience of 10 s is then 2 s of real time.
 const WAIT_SPEED_MAX: f64 = 5.0;
 
 /// Speeds of the simulation and its clock.

@@ -116,6 +116,16 @@ impl std::fmt::Debug for Options {
     }
 }
 
+/// What the carrier and the agent have in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) pace: Pace,
+    pub(crate) log: Log,
+    pub(crate) chooser: Arc<RwLock<Arc<Chooser>>>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
 /// Why a simulator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -160,27 +170,16 @@ impl Simulator {
             api_keys: options.api_keys.into_iter().map(|(sid, secret)| (sid, secret.into())).collect(),
             suspended: AtomicU32::new(0),
         };
-        let carrier = Arc::new(Carrier::new(
-            account,
-            pace.clone(),
-            log.clone(),
-            Arc::clone(&chooser),
-            webhooks,
-            stop.clone(),
-            tasks.clone(),
-            limits.live_calls_max,
-            limits.ended_calls_kept,
-            carrier_url.clone(),
-        ));
-        let agent = Arc::new(AgentServer::new(
-            options.xi_api_key.into(),
+        let shared = Shared {
             pace,
-            log.clone(),
-            Arc::clone(&chooser),
-            stop.clone(),
-            tasks.clone(),
-            format!("ws://{agent_addr}"),
-        ));
+            log: log.clone(),
+            chooser: Arc::clone(&chooser),
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        };
+        let carrier = Arc::new(Carrier::new(account, shared.clone(), webhooks, &limits, carrier_url.clone()));
+        let xi_api_key = options.xi_api_key.into();
+        let agent = Arc::new(AgentServer::new(xi_api_key, shared, format!("ws://{agent_addr}")));
         let control =
             Control { carrier: Arc::clone(&carrier), chooser, seed: options.seed, log: log.clone() };
         let own = control::router(control.clone());

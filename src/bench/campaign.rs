@@ -26,11 +26,8 @@ pub async fn run(
         caller_ids: vec![CALLER_ID.into()],
         ..open_settings("null")
     };
-    let create = v1::CreateCampaignRequest {
-        name: "bench".into(),
-        settings: Some(settings),
-        ..Default::default()
-    };
+    let create =
+        v1::CreateCampaignRequest { name: "bench".into(), settings: Some(settings), ..Default::default() };
     let made = client.create_campaign(create).await.map_err(failed("creating"))?.into_inner();
     let id = made.campaign_id;
 
@@ -55,7 +52,7 @@ pub async fn run(
             text.push_str(",Person,America/New_York\n");
         }
         v1::ImportContactsRequest {
-            content: Some(v1::import_contacts_request::Content::Csv(text.into_bytes())),
+            content: Some(v1::import_contacts_request::Content::Csv(text.into_bytes().into())),
         }
     });
     let stream = futures_util::stream::iter(std::iter::once(header).chain(pieces));

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_proto::v1;
+use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tokio::time::Instant;
 
 /// Puts the key on every request.
 #[derive(Clone)]
@@ -56,10 +56,8 @@ pub struct Load {
 /// Calls at any hour, as often as one likes.
 pub fn open_settings(carrier: &str) -> v1::CampaignSettings {
     use v1::calling_hours::{Day, Interval};
-    let every_day = (1..=7).map(|day| Day {
-        day,
-        intervals: vec![Interval { open_minute: 0, close_minute: 1_440 }],
-    });
+    let every_day =
+        (1..=7).map(|day| Day { day, intervals: vec![Interval { open_minute: 0, close_minute: 1_440 }] });
     v1::CampaignSettings {
         plan: Some(v1::Plan {
             carrier: Some(carrier.into()),

@@ -103,7 +103,8 @@ async fn verify(load: &Load, calls: u64) -> Result<u64, BenchError> {
     let stride = usize::try_from((calls / 1_000).max(1)).unwrap_or(1);
     for n in (0..calls).step_by(stride).take(1_000) {
         // The same order answers with the call that it made.
-        let placed = client.place_call(order("life", n)).await.map_err(|e| BenchError::of("reading back", e))?;
+        let placed =
+            client.place_call(order("life", n)).await.map_err(|e| BenchError::of("reading back", e))?;
         let placed = placed.into_inner();
         let call = client
             .get_call(v1::GetCallRequest { call_id: placed.call_id })

@@ -25,16 +25,16 @@ pub struct BenchArgs {
     #[command(subcommand)]
     pub workload: Workload,
     /// Directory on the disk to be measured; a fresh one inside it is used and removed.
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".")]
     pub scratch: PathBuf,
-    /// One JSON object a workload on stdout; the default is a table.
-    #[arg(long, global = true)]
+    /// One JSON object a workload on the standard output; the default is a table.
+    #[arg(skip)]
     pub json: bool,
     /// Connections to the node.
-    #[arg(long, global = true, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub connections: u16,
     /// Shards of the node.
-    #[arg(long, global = true, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub shards: u16,
 }
 
@@ -144,9 +144,7 @@ fn expand(workload: &Workload) -> Vec<Workload> {
 
 async fn one(args: &BenchArgs, workload: &Workload) -> Result<report::Report, BenchError> {
     match workload {
-        Workload::Empty { requests, concurrency } => {
-            lifecycle::empty(args, *requests, *concurrency).await
-        }
+        Workload::Empty { requests, concurrency } => lifecycle::empty(args, *requests, *concurrency).await,
         Workload::Lifecycle { calls, concurrency } => lifecycle::run(args, *calls, *concurrency).await,
         Workload::Upsert { requests, customers, concurrency } => {
             upsert::run(args, *requests, *customers, *concurrency).await

@@ -76,9 +76,8 @@ pub async fn run(
     let mut counted = 0;
     let mut client = load.customers(0);
     for n in 0..customers.min(requests) {
-        let get = v1::GetCustomerRequest {
-            customer: Some(v1::get_customer_request::Customer::Phone(phone(n))),
-        };
+        let get =
+            v1::GetCustomerRequest { customer: Some(v1::get_customer_request::Customer::Phone(phone(n))) };
         let got = client.get_customer(get).await.map_err(|e| BenchError::of("reading back", e))?;
         counted += u64::from(got.into_inner().customer.unwrap_or_default().total_calls);
     }

@@ -36,13 +36,7 @@ use tokio::runtime::Builder;
 
 /// Places, receives and supervises phone calls held by voice agents.
 #[derive(Parser, Clone, Debug)]
-#[command(
-    name = "tandem",
-    version,
-    max_term_width = 110,
-    propagate_version = true,
-    subcommand_required = true
-)]
+#[command(name = "tandem", version, max_term_width = 110, subcommand_required = true)]
 #[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
@@ -81,6 +75,8 @@ enum Command {
     Demo(Demo),
     /// Run a simulated carrier and voice agent on their own.
     Simulate(Simulate),
+    /// Put a node under load and report what it does.
+    Bench(crate::bench::BenchArgs),
     /// Place calls and look at them.
     #[command(subcommand)]
     Call(call::Command),
@@ -122,6 +118,7 @@ fn run(cli: Cli, programs: Programs, out: &mut Output) -> Result<ExitCode, Failu
     match command {
         Command::Node(node) => node.run(programs.node),
         Command::Demo(demo) => Ok((programs.demo)(&Demo { json, ..demo })),
+        Command::Bench(bench) => Ok(crate::bench::run(&crate::bench::BenchArgs { json, ..bench })),
         Command::Config(command) => command.run(out).map(Into::into),
         // Needs no server, and so no good address of one.
         Command::Campaign(campaign::Command::Example) => {

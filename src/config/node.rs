@@ -57,7 +57,6 @@ pub enum Store {
 pub struct Embedded {
     pub cache_mb: u32,
     pub memtable_mb: u32,
-    pub journal_mb: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -83,12 +82,6 @@ impl Store {
                     32,
                     4..=4096,
                     "Memory for data that was newly written, in MiB; up to three times this is held.",
-                ),
-                journal_mb: section.number(
-                    "journal_mb",
-                    128,
-                    16..=65_536,
-                    "Disk for the journal, in MiB; it bounds how long a restart reads.",
                 ),
             }),
         }

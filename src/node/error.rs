@@ -11,7 +11,9 @@ pub enum NodeError {
     #[error(transparent)]
     Start(#[from] tandem_actors::StartError),
     #[error(transparent)]
-    Edge(#[from] crate::edge::EdgeError),
+    Edge(#[from] crate::edge::ServeError),
+    #[error("{0}")]
+    Provider(String),
     #[error(transparent)]
     Monitoring(#[from] crate::telemetry::ServerError),
     #[error("cannot listen on {0}: {1}")]

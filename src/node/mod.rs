@@ -2,6 +2,7 @@
 
 mod error;
 mod null;
+mod outside;
 
 pub use error::NodeError;
 
@@ -65,7 +66,6 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
             let mut options = embedded::Options::new(config.node.data_dir.join("store"));
             options.cache_bytes = u64::from(e.cache_mb) * MIB;
             options.memtable_bytes = u64::from(e.memtable_mb) * MIB;
-            options.journal_bytes = u64::from(e.journal_mb) * MIB;
             Ok(options.open()?)
         }
     }
@@ -109,7 +109,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let clock = parts.clock.unwrap_or_else(|| clock(config));
     let vault = Vault::new(store.clone(), Arc::new(keys), Arc::new(SystemEntropy::default()));
     readiness.set(State::Starting("claiming the shards"));
-    let performer = Arc::new(null::Carriers::new(config, edge::performer(config, &vault, store.clone())?));
+    let performer = Arc::new(null::Carriers::new(config, outside::performer(config, &vault, store.clone())?));
     let mut options = Options::new(store.clone(), clock, performer.clone(), vault);
     options.name.clone_from(&config.node.name);
     options.shards = config.node.shards;
@@ -119,7 +119,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let handle = node.handle().clone();
     performer.connect(handle.clone());
 
-    let edge = edge::serve(config, handle.clone()).await?;
+    let edge = edge::serve(outside::edge(config, handle.clone())?).await?;
     let mut routes = grpc::Options::new(handle.clone());
     routes.admin_token.clone_from(&config.grpc.admin_token);
     routes.message_bytes_max = config.grpc.max_message_kb as usize * 1024;
@@ -128,10 +128,10 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let (grpc, server) = serve_grpc(config, router.routes, close).await?;
 
     readiness.set(State::Ready);
-    tracing::info!(%grpc, http = %edge.addr, shards = config.node.shards, "the node serves");
+    tracing::info!(%grpc, http = %edge.addr(), shards = config.node.shards, "the node serves");
     Ok(Running {
         grpc,
-        http: edge.addr,
+        http: edge.addr(),
         metrics,
         handle,
         node,
@@ -183,9 +183,8 @@ async fn serve_grpc(
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024);
     if let Some(tls) = &config.grpc.tls {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|e| NodeError::Tls(format!("{}: {e}", path.display())))
-        };
+        let read =
+            |path: &Path| std::fs::read(path).map_err(|e| NodeError::Tls(format!("{}: {e}", path.display())));
         let identity = Identity::from_pem(read(&tls.cert)?, read(&tls.key)?);
         server = server
             .tls_config(ServerTlsConfig::new().identity(identity))
@@ -217,7 +216,7 @@ impl Running {
     pub async fn stop(self) {
         self.readiness.set(State::Draining);
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        self.edge.drain(self.drain).await;
+        self.edge.shutdown(self.drain).await;
         self.closing.send_replace(true);
         for server in self.servers {
             // A watcher that never leaves does not hold the node.

@@ -45,12 +45,8 @@ impl Carriers {
         let Some(handle) = self.handle.get().cloned() else { return };
         tokio::spawn(async move {
             let to = Entity::call(attempt.company, attempt.call);
-            let steps = [
-                Progress::Initiated,
-                Progress::Ringing,
-                Progress::Answered,
-                Progress::Ended(End::Completed),
-            ];
+            let steps =
+                [Progress::Initiated, Progress::Ringing, Progress::Answered, Progress::Ended(End::Completed)];
             for (sequence, progress) in (0u32..).zip(steps) {
                 let report = Report {
                     sid: sid.clone(),

@@ -1,4 +1,4 @@
-//! Phone numbers never reach a log.
+//! Phone numbers never reach a log, nor do API keys.
 //!
 //! Whoever logs a number masks it with [`mask`]. Behind that stands [`Masked`], which looks at every
 //! line on its way out and masks whatever looks like a number: something may come in an error text of
@@ -16,6 +16,9 @@ const INTERNATIONAL_DIGITS_MIN: usize = 7;
 /// Fewest digits of a number without a `+`: a North American one has ten.
 const PLAIN_DIGITS_MIN: usize = 10;
 const DIGITS_SHOWN: usize = 4;
+/// How API keys begin, and how long the part is that does no harm: prefix and public id.
+const API_KEY: &[u8] = b"tdm_";
+const API_KEY_SHOWN: usize = 20;
 
 /// A text in which whatever looks like a phone number shows at most its last four digits.
 ///
@@ -32,11 +35,11 @@ pub fn masked_text(text: &str) -> Cow<'_, str> {
     let (mut at, mut copied, mut in_string) = (0, 0, false);
     while at < bytes.len() {
         if let Some(found) = candidate(bytes, at) {
-            if found.is_number {
+            if let Some(shown) = found.masked {
                 let quote = if is_json && !in_string { "\"" } else { "" };
                 let masked = masked.get_or_insert_with(|| String::with_capacity(text.len()));
                 masked.push_str(&text[copied..found.start]);
-                masked.extend([quote, "***", &found.tail, quote]);
+                masked.extend([quote, &shown, quote]);
                 copied = found.end;
             }
             at = found.end;
@@ -64,9 +67,8 @@ struct Candidate {
     start: usize,
     /// Behind it: where to look on.
     end: usize,
-    is_number: bool,
-    /// Its last digits.
-    tail: String,
+    /// What stands instead, if it must not be seen.
+    masked: Option<String>,
 }
 
 /// What begins at this place, if a number may begin there.
@@ -76,28 +78,57 @@ fn candidate(bytes: &[u8], at: usize) -> Option<Candidate> {
         return (run.digits > 0).then(|| run.candidate(bytes, at, run.digits >= INTERNATIONAL_DIGITS_MIN));
     }
     let first = bytes[at];
-    if !first.is_ascii_alphanumeric() && first != b'(' {
+    let bracket =
+        matches!(bytes[at..], [b'(', a, b, c, b')', ..] if [a, b, c].iter().all(u8::is_ascii_digit));
+    if !first.is_ascii_alphanumeric() && !bracket {
         return None;
     }
     // The rest of a word: an id, a unit, a name.
     let word = bytes[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
-    let whole_word = |end: usize| Candidate { start: at, end, is_number: false, tail: String::new() };
-    if is_uuid(&bytes[at..]) {
-        return Some(whole_word(at + 36));
+    let harmless = |end: usize| Candidate { start: at, end, masked: None };
+    if let Some(end) = api_key(bytes, at) {
+        let shown = String::from_utf8_lossy(&bytes[at..at + API_KEY_SHOWN]);
+        return Some(Candidate { start: at, end, masked: Some(format!("{shown}***")) });
     }
-    if first != b'(' && !bytes[at..at + word].iter().all(u8::is_ascii_digit) {
-        return Some(whole_word(at + word));
+    if is_uuid(&bytes[at..]) {
+        return Some(harmless(at + 36));
+    }
+    if !bracket && !bytes[at..at + word].iter().all(u8::is_ascii_digit) {
+        return Some(harmless(at + word));
     }
     let run = Run::at(bytes, at);
     if run.digits == 0 {
         return None;
     }
-    let is_number = run.digits >= PLAIN_DIGITS_MIN && !run.is_address_or_fraction() && !run.is_date();
-    if is_number {
+    if is_date(&bytes[at..]) {
+        return Some(harmless(at + 10));
+    }
+    if run.digits >= PLAIN_DIGITS_MIN && !run.is_address_or_fraction() {
         return Some(run.candidate(bytes, at, true));
     }
     // Only its first group is known to be none: a number may begin with the next.
-    Some(whole_word(at + word.max(1)))
+    Some(harmless(at + word.max(1)))
+}
+
+/// Where an API key that begins here ends.
+fn api_key(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes[at..].strip_prefix(API_KEY)?;
+    let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count();
+    (API_KEY.len() + length > API_KEY_SHOWN).then_some(at + API_KEY.len() + length)
+}
+
+/// `2026-11-20`, whatever follows but a digit.
+fn is_date(bytes: &[u8]) -> bool {
+    let digits = |from: usize, to: usize| {
+        let text = bytes.get(from..to).and_then(|part| std::str::from_utf8(part).ok());
+        text.filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| text.parse().ok())
+    };
+    bytes.get(4) == Some(&b'-')
+        && bytes.get(7) == Some(&b'-')
+        && digits(0, 4).is_some_and(|year: u16| (1970..2200).contains(&year))
+        && digits(5, 7).is_some_and(|month| (1..=12).contains(&month))
+        && digits(8, 10).is_some_and(|day| (1..=31).contains(&day))
+        && !bytes.get(10).is_some_and(u8::is_ascii_digit)
 }
 
 /// Length of a plus sign at this place.
@@ -182,18 +213,14 @@ impl Run {
         dotted && (address || fraction)
     }
 
-    /// `2026-11-20`, and whatever follows.
-    fn is_date(&self) -> bool {
-        matches!(self.groups[..], [(_, 4), (b'-', 2), (b'-', 2), ..])
-    }
-
     fn candidate(&self, bytes: &[u8], start: usize, is_number: bool) -> Candidate {
         let shown = if self.digits >= 2 * DIGITS_SHOWN { DIGITS_SHOWN } else { 0 };
         let digits = bytes[start..self.end].iter().rev().filter(|b| b.is_ascii_digit()).take(shown);
         let mut tail: Vec<u8> = digits.copied().collect();
         tail.reverse();
         let tail = String::from_utf8(tail).unwrap_or_default();
-        Candidate { start, end: self.end.max(start + 1), is_number, tail }
+        let masked = is_number.then(|| format!("***{tail}"));
+        Candidate { start, end: self.end.max(start + 1), masked }
     }
 }
 
@@ -247,6 +274,9 @@ mod tests {
             ("\"+4930123\"", "\"***\""),
             ("{\"n\":15551234567,\"e\":\"a\\n15551234567\"}", "{\"n\":\"***4567\",\"e\":\"a\\n***4567\"}"),
             ("{\"e\":\"a \\\"15551234567\\\"\"}", "{\"e\":\"a \\\"***4567\\\"\"}"),
+            ("2012-34-56-7890 and 2026-11-2000", "***7890 and ***2000"),
+            ("Bearer tdm_0123456789abcdef_AbC-dEf_0", "Bearer tdm_0123456789abcdef***"),
+            ("Some(15551234567)", "Some(***4567)"),
             ("ünïcode +15551234567 ünïcode", "ünïcode ***4567 ünïcode"),
             ("+155512345678901234567890", "***7890"),
         ] {
@@ -261,6 +291,8 @@ mod tests {
             "attempt=3 of 5 after 900000 ms",
             "2026-11-20T09:35:15.123456Z  INFO tandem: started",
             "2026-11-20 09:35:15.123456",
+            "from 2026-11-20 to 2026-12-24",
+            "key tdm_0123456789abcdef",
             "call=01990c1e-8b1c-7cc0-9a51-024211112222",
             "sid=CA01234567890123456789012345678901",
             "listening on 192.168.100.200:7350 and [::1]:7350",
@@ -274,6 +306,33 @@ mod tests {
         ] {
             assert_eq!(masked_text(text), text);
             assert!(matches!(masked_text(text), Cow::Borrowed(_)));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_number_gets_through(
+            before in "(.{0,20}[ \"=:,;/<])?",
+            after in "([ \",;<)&].{0,20})?",
+            digits in proptest::collection::vec(0..10_u8, 10..15),
+            separators in proptest::collection::vec("[-. ]?", 14),
+            plus in "(\\+|%2B)?",
+        ) {
+            // Without a plus, a number of dots alone may be an address or a fraction.
+            let separator = |n: usize| if plus.is_empty() && separators[n] == "." { "-" } else { &separators[n] };
+            let number: String = digits.iter().enumerate().map(|(n, digit)| {
+                format!("{}{digit}", if n == 0 { "" } else { separator(n - 1) })
+            }).collect();
+            let text = format!("{before}{plus}{number}{after}");
+            let masked = masked_text(&text);
+            proptest::prop_assert!(!masked.contains(&number), "{text} gave {masked}");
+        }
+
+        #[test]
+        fn any_text_is_read(text in ".{0,200}", digits in "[-+0-9. ()%2Ba-f]{0,100}") {
+            masked_text(&text);
+            masked_text(&digits);
+            masked_text(&format!("{{{text}{digits}"));
         }
     }
 

@@ -9,6 +9,7 @@ mod rest;
 use crate::log::Log;
 use crate::pace::Pace;
 use crate::scenario::{AgentFault, Chooser};
+use crate::simulator::Shared;
 use crate::wire::Secret;
 use history::History;
 use parking_lot::{Mutex, RwLock};
@@ -42,27 +43,19 @@ pub(crate) struct AgentServer {
 }
 
 impl AgentServer {
-    pub(crate) fn new(
-        xi_api_key: Secret,
-        pace: Pace,
-        log: Log,
-        chooser: Arc<RwLock<Arc<Chooser>>>,
-        stop: CancellationToken,
-        tasks: TaskTracker,
-        base: String,
-    ) -> Self {
-        let run = pace.now_ms() as u64;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, xi_api_key.expose().as_bytes());
+    /// `base`: `ws://host:port` of the conversation sockets.
+    pub(crate) fn new(xi_api_key: Secret, shared: Shared, base: String) -> Self {
+        let Shared { pace, log, chooser, stop, tasks } = shared;
         Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, xi_api_key.expose().as_bytes()),
             xi_api_key,
+            run: pace.now_ms() as u64,
             pace,
             log,
             chooser,
             stop,
             tasks,
             base,
-            key,
-            run,
             signed: AtomicU64::new(0),
             conversations: AtomicU64::new(0),
             live: AtomicUsize::new(0),

@@ -20,6 +20,7 @@ mod talk;
 use crate::log::Log;
 use crate::pace::Pace;
 use crate::scenario::{CallPlan, Chooser};
+use crate::simulator::{Limits, Shared};
 use crate::webhooks::Webhooks;
 use crate::wire::Secret;
 use gate::Gate;
@@ -115,31 +116,26 @@ enum Order {
 }
 
 impl Carrier {
-    #[allow(clippy::too_many_arguments)]
+    /// `base`: `http://host:port` of the REST interface.
     pub(crate) fn new(
         account: Account,
-        pace: Pace,
-        log: Log,
-        chooser: Arc<RwLock<Arc<Chooser>>>,
+        shared: Shared,
         webhooks: Webhooks,
-        stop: CancellationToken,
-        tasks: TaskTracker,
-        live_max: usize,
-        ended_kept_max: usize,
+        limits: &Limits,
         base: String,
     ) -> Self {
-        let run = pace.now_ms() as u64;
+        let Shared { pace, log, chooser, stop, tasks } = shared;
         Self {
             account,
+            run: pace.now_ms() as u64,
             pace,
             log,
             chooser,
             webhooks,
             stop,
             tasks,
-            live_max,
-            ended_kept_max,
-            run,
+            live_max: limits.live_calls_max,
+            ended_kept_max: limits.ended_calls_kept,
             base,
             gate: Gate::default(),
             book: Mutex::default(),

@@ -97,7 +97,7 @@ impl Default for Talk {
             rings: [1, 4],
             turns: [2, 5],
             hangs_up: 0.4,
-            patience_ms: 8_000,
+            patience_ms: 10_000,
             reaction_ms: [400, 1_200],
             lines: texts(&[
                 "Yes, speaking.",

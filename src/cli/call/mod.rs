@@ -24,11 +24,15 @@ pub enum Command {
     /// Place a call to one person.
     Place(Box<Place>),
     /// Show a call and its attempts.
-    Get { call_id: String },
+    Get {
+        /// The id of the call.
+        call_id: String,
+    },
     /// List calls, newest first.
     List(List),
     /// End a call: cancel it while it waits or rings, hang up when it talks.
     Hangup {
+        /// The id of the call.
         call_id: String,
         #[command(flatten)]
         once: Once,
@@ -37,13 +41,17 @@ pub enum Command {
     Watch(Watch),
     /// Show what holds the next attempt back, and until when.
     Explain {
+        /// The id of the call.
         call_id: String,
         /// As if it were this time: absolute, or so long from now.
         #[arg(long, value_parser = time::parse, allow_hyphen_values = true, value_name = "TIME")]
         at: Option<Given>,
     },
     /// Show what was said.
-    Transcript { call_id: String },
+    Transcript {
+        /// The id of the call.
+        call_id: String,
+    },
 }
 
 #[derive(Args, Clone, Debug)]
@@ -75,6 +83,7 @@ pub struct List {
 
 #[derive(Args, Clone, Debug)]
 pub struct Watch {
+    /// The id of the call.
     call_id: String,
     /// Go on behind the event of this number.
     #[arg(long, default_value_t = 0, value_name = "N")]

@@ -27,6 +27,7 @@ pub struct Place {
     /// The person's name.
     #[arg(long)]
     name: Option<String>,
+    /// The person's e-mail address.
     #[arg(long)]
     email: Option<String>,
     /// The person's language, such as en or pt-BR.
@@ -44,13 +45,13 @@ pub struct Place {
     /// high, normal or low.
     #[arg(long, value_parser = v1::Priority::parse)]
     priority: Option<v1::Priority>,
-    #[command(flatten)]
-    plan: PlanFlags,
     /// Follow it until it ends.
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
     once: Once,
+    #[command(flatten)]
+    plan: PlanFlags,
 }
 
 impl Place {

@@ -18,6 +18,7 @@ use v1::explain_contact_request::Who;
     tandem campaign explain ID --phone '+1 555 123 4567'\n  \
     tandem campaign explain ID --contact 17 --at 2h")]
 pub struct Explain {
+    /// The id of the campaign.
     campaign_id: String,
     /// Of this contact, by its number within the campaign.
     #[arg(long, value_name = "N", group = "who")]

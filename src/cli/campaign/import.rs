@@ -38,6 +38,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
     Exit code 0: every line was good. 3: some were bad, the others were added."
 )]
 pub struct Import {
+    /// The id of the campaign.
     campaign_id: String,
     /// The file; - for the standard input.
     file: PathBuf,

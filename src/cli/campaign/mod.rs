@@ -35,6 +35,7 @@ pub enum Command {
     Import(import::Import),
     /// Count who would be called at this time, who would not, and why.
     Preflight {
+        /// The id of the campaign.
         campaign_id: String,
         /// As if it were this time: absolute, or so long from now.
         #[arg(long, value_parser = time::parse, allow_hyphen_values = true, value_name = "TIME")]
@@ -49,7 +50,10 @@ pub enum Command {
     /// End it for good: whoever still waits is not called.
     Stop(Change),
     /// Show a campaign and how far it is.
-    Get { campaign_id: String },
+    Get {
+        /// The id of the campaign.
+        campaign_id: String,
+    },
     /// List campaigns, newest first.
     List {
         #[command(flatten)]
@@ -61,6 +65,7 @@ pub enum Command {
     Explain(contacts::Explain),
     /// List contacts in the order of arrival.
     Contacts {
+        /// The id of the campaign.
         campaign_id: String,
         #[command(flatten)]
         paging: Paging,
@@ -80,9 +85,9 @@ pub struct Create {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    settings: SettingsFlags,
-    #[command(flatten)]
     once: Once,
+    #[command(flatten)]
+    settings: SettingsFlags,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -90,18 +95,20 @@ pub struct Create {
     after_help = "Example:\n  tandem campaign update ID --concurrency 50\n\nWhat is not said stays as it is."
 )]
 pub struct Update {
+    /// The id of the campaign.
     campaign_id: String,
     /// A campaign file; its name is left aside.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    settings: SettingsFlags,
-    #[command(flatten)]
     once: Once,
+    #[command(flatten)]
+    settings: SettingsFlags,
 }
 
 #[derive(Args, Clone, Debug)]
 pub struct Change {
+    /// The id of the campaign.
     campaign_id: String,
     #[command(flatten)]
     once: Once,

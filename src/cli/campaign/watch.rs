@@ -14,6 +14,7 @@ use tandem_proto::v1;
     tandem campaign watch ID\n  \
     tandem campaign watch ID --events --after 120 --json")]
 pub struct Watch {
+    /// The id of the campaign.
     campaign_id: String,
     /// Every event instead of the progress.
     #[arg(long)]

@@ -66,6 +66,7 @@ pub struct Which {
     tandem --key-file acme.key company get\n\n\
     The secret of the first key is shown once and stored nowhere; --key-out puts it into a file that only you can read.")]
 pub struct Create {
+    /// What people call it.
     name: String,
     /// Name of the first API key.
     #[arg(long, value_name = "NAME")]
@@ -74,9 +75,9 @@ pub struct Create {
     #[arg(long, value_name = "FILE")]
     key_out: Option<PathBuf>,
     #[command(flatten)]
-    profile: Profile,
-    #[command(flatten)]
     once: Once,
+    #[command(flatten)]
+    profile: Profile,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -86,9 +87,9 @@ pub struct Update {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    profile: Profile,
-    #[command(flatten)]
     once: Once,
+    #[command(flatten)]
+    profile: Profile,
 }
 
 /// What a company has.

@@ -25,8 +25,10 @@ pub struct Update {
     /// lead, customer, inactive, churned or placeholder.
     #[arg(long, value_parser = v1::CustomerStatus::parse)]
     status: Option<v1::CustomerStatus>,
+    /// The person's name.
     #[arg(long)]
     name: Option<String>,
+    /// The person's e-mail address.
     #[arg(long)]
     email: Option<String>,
     /// The person's language, such as en or pt-BR.
@@ -49,6 +51,7 @@ pub struct Update {
 pub struct Note {
     /// A phone number, or the id of a customer.
     who: String,
+    /// The note.
     text: String,
     #[command(flatten)]
     once: Once,

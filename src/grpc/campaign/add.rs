@@ -3,8 +3,6 @@
 use crate::grpc::convert::person;
 use crate::grpc::error;
 use crate::grpc::room::{Room, key_over, vault_failed};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesOrdered;
 use ring::digest;
 use std::sync::Arc;
 use tandem_actors::Key;
@@ -13,6 +11,7 @@ use tandem_domain::codec;
 use tandem_domain::contact_file::ContactLine;
 use tandem_domain::id::{CampaignId, CompanyId, Entity};
 use tandem_domain::row::{Person, Priority};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
@@ -77,10 +76,13 @@ pub struct Adder {
     to: To,
     batch: Vec<Draft>,
     batch_bytes: usize,
-    preparing: FuturesOrdered<AbortOnDropHandle<Result<Batch, Status>>>,
     numbered: u64,
-    pub totals: Totals,
+    /// Batches in order, each while it is prepared. Closed once all are handed in.
+    prepared: Option<mpsc::Sender<Preparing>>,
+    sender: Option<AbortOnDropHandle<Result<Totals, Status>>>,
 }
+
+type Preparing = AbortOnDropHandle<Result<Batch, Status>>;
 
 /// A batch on its way.
 struct Batch {
@@ -93,13 +95,16 @@ struct Batch {
 
 impl Adder {
     pub fn new(room: Arc<Room>, company: CompanyId, campaign: CampaignId, key: Option<&str>) -> Self {
+        let to = To { room, company, campaign, key: key.map(Arc::from) };
+        let (prepared, batches) = mpsc::channel(AHEAD_MAX);
+        let sender = AbortOnDropHandle::new(tokio::spawn(to.clone().send_all(batches)));
         Adder {
-            to: To { room, company, campaign, key: key.map(Arc::from) },
+            to,
             batch: Vec::new(),
             batch_bytes: 0,
-            preparing: FuturesOrdered::new(),
             numbered: 0,
-            totals: Totals::default(),
+            prepared: Some(prepared),
+            sender: Some(sender),
         }
     }
 
@@ -123,38 +128,35 @@ impl Adder {
         if self.batch.is_empty() {
             return Ok(());
         }
-        if self.preparing.len() >= AHEAD_MAX {
-            self.send_next().await?;
-        }
         let drafts = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         let (to, number) = (self.to.clone(), self.numbered);
         self.numbered += 1;
-        let work = tokio::spawn(async move { to.prepare(number, drafts).await });
-        self.preparing.push_back(AbortOnDropHandle::new(work));
-        Ok(())
+        let work = AbortOnDropHandle::new(tokio::spawn(async move { to.prepare(number, drafts).await }));
+        let taken = match &self.prepared {
+            Some(prepared) => prepared.send(work).await.is_ok(),
+            None => false,
+        };
+        // Nobody takes batches any more: an earlier one was refused.
+        if taken { Ok(()) } else { self.sent().await.map(drop) }
     }
 
-    /// Sends the oldest batch; false where there is none.
-    async fn send_next(&mut self) -> Result<bool, Status> {
-        let Some(prepared) = self.preparing.next().await else { return Ok(false) };
-        let batch = prepared.map_err(|e| error::internal("contacts could not be prepared", &e))??;
-        let sent = self.to.send(batch).await?;
-        self.totals.added += sent.added;
-        self.totals.duplicates += sent.duplicates;
-        self.totals.batches += 1;
-        self.totals.replayed += u64::from(sent.replayed);
-        Ok(true)
+    /// What the sender came to.
+    async fn sent(&mut self) -> Result<Totals, Status> {
+        self.prepared = None;
+        let Some(sender) = self.sender.take() else {
+            return Err(error::internal("contacts could not be added", &"the sender is gone"));
+        };
+        sender.await.map_err(|e| error::internal("contacts could not be added", &e))?
     }
 
-    /// Sends what is left.
+    /// Sends what is left, and waits until all is added.
     ///
     /// # Errors
     /// As [`Adder::add`].
-    pub async fn finish(&mut self) -> Result<(), Status> {
+    pub async fn finish(mut self) -> Result<Totals, Status> {
         self.submit().await?;
-        while self.send_next().await? {}
-        Ok(())
+        self.sent().await
     }
 }
 
@@ -165,6 +167,21 @@ struct Sent {
 }
 
 impl To {
+    /// Sends batches one after another, so that contacts are numbered in the order of the file.
+    async fn send_all(self, mut batches: mpsc::Receiver<Preparing>) -> Result<Totals, Status> {
+        let mut totals = Totals::default();
+        while let Some(preparing) = batches.recv().await {
+            let batch =
+                preparing.await.map_err(|e| error::internal("contacts could not be prepared", &e))??;
+            let sent = self.send(batch).await?;
+            totals.added += sent.added;
+            totals.duplicates += sent.duplicates;
+            totals.batches += 1;
+            totals.replayed += u64::from(sent.replayed);
+        }
+        Ok(totals)
+    }
+
     async fn prepare(&self, number: u64, drafts: Vec<Draft>) -> Result<Batch, Status> {
         let mut contacts = Vec::with_capacity(drafts.len());
         for draft in &drafts {

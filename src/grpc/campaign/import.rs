@@ -165,8 +165,7 @@ impl Import {
             records.finish();
             self.records().await?;
         }
-        self.adder.finish().await?;
-        let totals = self.adder.totals;
+        let totals = self.adder.finish().await?;
         Ok(v1::ImportContactsResponse {
             read: self.read,
             added: totals.added,

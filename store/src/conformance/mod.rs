@@ -149,6 +149,7 @@ macro_rules! conformance {
                 limits::a_large_range_is_cleared_whole,
                 ranges::bounds_limits_and_directions,
                 ranges::ranges_are_consistent_under_concurrent_writes,
+                ranges::a_cleared_range_takes_the_newest_rows_with_it,
                 serializability::transfers_keep_the_sum,
                 serializability::histories_are_strictly_serializable,
                 serializability::acknowledged_writes_are_seen_at_once,

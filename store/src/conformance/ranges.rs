@@ -89,3 +89,49 @@ pub async fn ranges_are_consistent_under_concurrent_writes(s: &Subject) {
     }
     assert!(moves > 0, "nothing was moved");
 }
+
+/// Rows carry the number of clears before them. A clear takes every row with it that was committed
+/// before, however shortly, so whoever looks sees rows of the present number only.
+pub async fn a_cleared_range_takes_the_newest_rows_with_it(s: &Subject) {
+    const CLEARS: i64 = 60;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..6)
+        .map(|writer| {
+            let (s, stop) = (s.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut written = 0u64;
+                while !stop.load(Ordering::Relaxed) {
+                    let mut transaction = s.begin();
+                    let clears =
+                        transaction.get(&s.key("clears"), Read::Conflict).await.expect("the read succeeds");
+                    transaction
+                        .set(s.key(format!("row/{writer}/{written}")), clears.unwrap_or_default().to_vec());
+                    match transaction.commit().await {
+                        Ok(()) => written += 1,
+                        Err(CommitError::Conflict) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                written
+            })
+        })
+        .collect();
+    for clear in 1..=CLEARS {
+        s.write(|t| {
+            t.clear_range(s.key("row/"), s.key("row0"));
+            t.set(s.key("clears"), clear.to_le_bytes().to_vec());
+        })
+        .await;
+        let mut reader = s.begin();
+        let rows = reader.range(s.range("row/", "row0"), Read::Snapshot).await.expect("the read succeeds");
+        let present = clear.to_le_bytes();
+        let old = rows.iter().filter(|(_, value)| value[..] != present).count();
+        assert_eq!(old, 0, "{old} of {} rows outlived clear {clear}", rows.len());
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut written = 0;
+    for writer in writers {
+        written += writer.await.expect("the task ends");
+    }
+    assert!(written > 0, "nothing was written");
+}

@@ -228,6 +228,58 @@ async fn closing_saves_the_next_start_from_reading_the_journal() {
     }
 }
 
+/// One random transaction on a few keys, with everything that makes a group intricate.
+async fn tangle(store: &Embedded, random: &mut crate::conformance::random::Random) {
+    let key = |n: u64| format!("key{n}").into_bytes();
+    let mut transaction = store.begin();
+    if random.one_in(2) {
+        transaction.get(&key(random.below(6)), Read::Conflict).await.expect("read");
+    }
+    for _ in 0..1 + random.below(3) {
+        let n = random.below(6);
+        match random.below(5) {
+            0 | 1 => transaction.set(key(n), random.number().to_le_bytes().to_vec()),
+            2 => transaction.clear(key(n)),
+            3 => transaction.clear_range(key(n), key(n + 1 + random.below(3))),
+            _ => transaction.add(key(n), random.below(1_000) as i64),
+        }
+    }
+    match transaction.commit().await {
+        Ok(()) | Err(CommitError::Conflict) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Sets, sums and clears of the same keys by many transactions of one group, some of them refused:
+/// the journal has to lead to the state that was seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_again_is_what_was_seen() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let all = Range { begin: b"k".to_vec(), end: b"l".to_vec(), limit: 100, reverse: false };
+    for round in 0..30 {
+        let store = Options::new(dir.path()).open().expect("opens");
+        let tasks: Vec<_> = (0..24)
+            .map(|task| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let mut random = crate::conformance::random::Random::new(round * 100 + task);
+                    for _ in 0..4 {
+                        tangle(&store, &mut random).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("the task ends");
+        }
+        let seen = store.begin().range(all.clone(), Read::Snapshot).await.expect("read");
+        drop(store);
+        let store = Options::new(dir.path()).open().expect("opens");
+        let again = store.begin().range(all.clone(), Read::Snapshot).await.expect("read");
+        assert_eq!(again, seen, "round {round}");
+    }
+}
+
 /// Every start takes a file of the journal; many short lives in a row must not use them up.
 #[tokio::test]
 async fn many_short_lives_leave_the_journal_small() {

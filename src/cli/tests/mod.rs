@@ -1,5 +1,7 @@
 //! The command line as a whole.
 
+mod wire;
+
 use super::*;
 use clap::error::ErrorKind;
 
@@ -24,6 +26,9 @@ fn every_command_explains_itself() {
     fn check(command: &clap::Command, path: &str) {
         let path = format!("{path} {}", command.get_name());
         assert!(command.get_about().is_some(), "{path} says nothing");
+        for arg in command.get_arguments() {
+            assert!(arg.get_help().is_some(), "{path}: {} says nothing", arg.get_id());
+        }
         command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(|sub| check(sub, &path));
     }
     check(&commands(), "");
@@ -31,7 +36,7 @@ fn every_command_explains_itself() {
 
 #[test]
 fn the_commands_of_the_documentation_are_there() {
-    let documented = include_str!("../../docs/operations.md");
+    let documented = include_str!("../../../docs/operations.md");
     let mut checked = 0;
     for line in documented.lines().filter_map(|line| line.strip_prefix("| `tandem ")) {
         let command = line.split('`').next().unwrap_or_default();

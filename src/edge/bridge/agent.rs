@@ -1,0 +1,223 @@
+//! The agent's side of a conversation: opened, and opened again where that may help.
+
+use futures_util::future::BoxFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_domain::agent::{AgentEnd, Opening};
+use tandem_providers::agent::tool::Answer;
+use tandem_providers::agent::{AgentEvent, OpenError, SendError, Session, VoiceAgent};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
+
+const REST_MIN: Duration = Duration::from_millis(200);
+const REST_MAX: Duration = Duration::from_secs(2);
+/// How long the agent may take to agree that a conversation is over.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Close code of a socket that broke without a word (RFC 6455, section 7.4.1).
+const ABNORMAL: u16 = 1_006;
+
+/// What comes from the agent.
+#[derive(Debug)]
+pub(super) enum Happening {
+    Event(AgentEvent),
+    /// The conversation broke off and is opened anew.
+    Lost,
+    /// It is over for good. Nothing follows.
+    Over(AgentEnd),
+}
+
+enum State {
+    Opening(BoxFuture<'static, Result<Session, OpenError>>),
+    Open(Session),
+    Resting(Pin<Box<Sleep>>),
+    Over,
+}
+
+enum Step {
+    Opened(Result<Session, OpenError>),
+    Event(Option<AgentEvent>),
+    Rested,
+}
+
+pub(super) struct AgentLink {
+    provider: Arc<dyn VoiceAgent>,
+    opening: Arc<Opening>,
+    state: State,
+    /// The agent has said that it listens.
+    ready: bool,
+    since: Instant,
+    patience: Duration,
+    tries_left: u32,
+    rest: Duration,
+    dropped: u64,
+}
+
+impl AgentLink {
+    /// Begins to open a conversation. At most `tries` are opened in all, and each time the agent must listen within
+    /// `patience`.
+    pub fn new(provider: Arc<dyn VoiceAgent>, opening: Opening, tries: u32, patience: Duration) -> Self {
+        let mut link = AgentLink {
+            provider,
+            opening: Arc::new(opening),
+            state: State::Over,
+            ready: false,
+            since: Instant::now(),
+            patience,
+            tries_left: tries.max(1),
+            rest: REST_MIN,
+            dropped: 0,
+        };
+        link.open();
+        link
+    }
+
+    fn open(&mut self) {
+        self.tries_left = self.tries_left.saturating_sub(1);
+        let (provider, opening) = (Arc::clone(&self.provider), Arc::clone(&self.opening));
+        self.state = State::Opening(Box::pin(async move { provider.open(&opening).await }));
+    }
+
+    /// What happens next; never again after `Over`. Loses nothing when dropped before it is done.
+    pub async fn next(&mut self) -> Happening {
+        loop {
+            let ready = self.ready;
+            let late = self.since + self.patience;
+            let state = &mut self.state;
+            let step = async {
+                match state {
+                    State::Opening(opening) => Step::Opened(opening.await),
+                    State::Open(session) => Step::Event(session.receiver.next().await),
+                    State::Resting(rest) => {
+                        rest.await;
+                        Step::Rested
+                    }
+                    State::Over => std::future::pending().await,
+                }
+            };
+            let step =
+                if ready { step.await } else { timeout_at(late, step).await.unwrap_or(Step::Event(None)) };
+            // Nothing is awaited from here to the end, so nothing of it can be lost.
+            let happening = match step {
+                Step::Opened(Ok(session)) => {
+                    self.state = State::Open(session);
+                    None
+                }
+                Step::Opened(Err(error)) => {
+                    let (end, rest) = why(&error);
+                    tracing::warn!(%error, "the agent could not be reached");
+                    self.ended(end, rest)
+                }
+                Step::Rested => {
+                    self.open();
+                    None
+                }
+                Step::Event(Some(AgentEvent::Ended(end))) => self.ended(end, None),
+                Step::Event(None) => self.ended(AgentEnd::Dropped { code: ABNORMAL }, None),
+                Step::Event(Some(event)) => {
+                    if matches!(event, AgentEvent::Ready { .. }) {
+                        let waited = self.since.elapsed().as_secs_f64();
+                        metrics::histogram!("tandem_agent_ready_seconds").record(waited);
+                        (self.ready, self.rest) = (true, REST_MIN);
+                    }
+                    Some(Happening::Event(event))
+                }
+            };
+            if let Some(happening) = happening {
+                return happening;
+            }
+        }
+    }
+
+    /// The conversation, or the try to open one, has ended. Another is opened if that may help and there is time.
+    fn ended(&mut self, end: AgentEnd, asked: Option<Duration>) -> Option<Happening> {
+        self.dropped += self.dropped_here();
+        let was_ready = std::mem::take(&mut self.ready);
+        if was_ready {
+            self.since = Instant::now();
+        }
+        let rest = asked.unwrap_or(self.rest).max(self.rest);
+        let late = Instant::now() + rest >= self.since + self.patience;
+        let helps = matches!(end, AgentEnd::Dropped { .. }) && self.tries_left > 0 && !late;
+        if !helps {
+            // Dropped, the session is closed.
+            self.state = State::Over;
+            // `next` waits for ever from now on, without a limit.
+            self.ready = true;
+            return Some(Happening::Over(end));
+        }
+        tracing::warn!(?end, "the agent's conversation broke off and is opened anew");
+        metrics::counter!("tandem_agent_reopened_total").increment(1);
+        self.state = State::Resting(Box::pin(sleep(rest)));
+        self.rest = (self.rest * 2).min(REST_MAX);
+        was_ready.then_some(Happening::Lost)
+    }
+
+    /// Passes the caller's voice on. Before the agent listens its last second is kept, once there is a socket; what was
+    /// said before that nobody hears.
+    pub fn hear(&mut self, payload: &str) {
+        let State::Open(session) = &self.state else { return };
+        match session.sender.audio(payload) {
+            // A conversation that is over says so itself.
+            Ok(()) | Err(SendError::Closed | SendError::Full) => {}
+            Err(SendError::NotBase64 | SendError::TooLarge) => self.dropped += 1,
+        }
+    }
+
+    /// Answers a tool call.
+    pub fn answer(&self, id: &str, answer: &Answer) {
+        if let State::Open(session) = &self.state
+            && let Err(error) = session.sender.tool_result(id, &answer.result, answer.is_error)
+        {
+            tracing::warn!(%error, "a tool's answer did not reach the agent");
+        }
+    }
+
+    /// Tells the agent something to know.
+    pub fn tell(&self, text: &str) {
+        if let State::Open(session) = &self.state
+            && let Err(error) = session.sender.context_update(text, None)
+        {
+            tracing::warn!(%error, "the agent was not told what it should know");
+        }
+    }
+
+    fn dropped_here(&self) -> u64 {
+        match &self.state {
+            State::Open(session) => session.sender.audio_dropped(),
+            _ => 0,
+        }
+    }
+
+    /// Pieces of the caller's voice that the agent has not heard.
+    pub fn dropped(&self) -> u64 {
+        self.dropped + self.dropped_here()
+    }
+
+    /// Ends the conversation in good order, if one is open.
+    pub async fn release(self) {
+        let State::Open(Session { sender, mut receiver }) = self.state else { return };
+        sender.close();
+        let closing = async { while receiver.next().await.is_some() {} };
+        if timeout(RELEASE_TIMEOUT, closing).await.is_err() {
+            tracing::debug!("the agent did not agree that the conversation is over");
+        }
+    }
+}
+
+/// What an agent that could not be opened amounts to, and how long it asks us to wait.
+fn why(error: &OpenError) -> (AgentEnd, Option<Duration>) {
+    let refused = |code, kind: &str| AgentEnd::Refused { code, kind: kind.to_owned() };
+    match error {
+        OpenError::Unreachable(_) | OpenError::Timeout | OpenError::Malformed(_) => {
+            (AgentEnd::Dropped { code: ABNORMAL }, None)
+        }
+        OpenError::RateLimited { retry_after_ms } => {
+            let rest = retry_after_ms.map(|ms| Duration::from_millis(ms.into()));
+            (AgentEnd::Dropped { code: 429 }, rest)
+        }
+        OpenError::Server { status } => (AgentEnd::Dropped { code: *status }, None),
+        OpenError::Credentials { status } => (refused(*status, "credentials"), None),
+        OpenError::UnknownAgent => (refused(404, "unknown_agent"), None),
+        OpenError::Refused { status } => (refused(*status, "refused"), None),
+    }
+}

@@ -1,0 +1,97 @@
+//! What the edge is to be.
+
+use super::accounts::Account;
+use super::urls::Urls;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_actors::Handle;
+use tandem_providers::agent::VoiceAgent;
+use tandem_providers::agent::tool::Registry;
+
+/// The voice agents of the configuration, by the name that plans use.
+pub type Agents = BTreeMap<String, Arc<dyn VoiceAgent>>;
+
+/// What [`super::serve`] needs.
+pub struct EdgeOptions {
+    pub listen: SocketAddr,
+    /// The addresses that carriers were given; the same as the performer's.
+    pub urls: Urls,
+    pub handle: Handle,
+    /// Whose callbacks are taken.
+    pub accounts: Vec<Account>,
+    pub agents: Agents,
+    /// What agents may have done here, besides opting a person out, which every conversation can.
+    pub tools: Registry,
+    /// Without, the listener speaks plain text: a proxy does TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether the upgrade to a media socket must be signed. Where it is signed, it is checked in any case.
+    pub signed_upgrades: bool,
+    pub limits: Limits,
+}
+
+impl EdgeOptions {
+    /// Nobody may call back and there is no agent, until it is said who.
+    pub fn new(listen: SocketAddr, urls: Urls, handle: Handle) -> Self {
+        let clock = Arc::clone(handle.clock());
+        EdgeOptions {
+            listen,
+            urls,
+            handle,
+            accounts: Vec::new(),
+            agents: Agents::new(),
+            tools: Registry::built_in(Arc::new(move || clock.now())),
+            tls: None,
+            signed_upgrades: true,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Bounds of the edge. Durations are of real time, also where the clock is simulated.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections for requests at a time; more are kept waiting.
+    pub connections_max: usize,
+    /// Media sockets at a time; more are refused.
+    pub conversations_max: usize,
+    /// Largest body of a callback, in bytes.
+    pub body_bytes_max: usize,
+    /// How long a request's head may take, and so how long a connection may rest.
+    pub head_timeout: Duration,
+    pub body_timeout: Duration,
+    /// How long a callback waits for its call to take it down. A carrier waits 15 s.
+    pub callback_patience: Duration,
+    /// How long a media socket may take to say which call it carries.
+    pub start_timeout: Duration,
+    /// A media socket that has been silent this long is probed; after as long again it is given up.
+    pub silence_max: Duration,
+    /// A media socket that takes nothing for this long is given up.
+    pub stall_max: Duration,
+    /// How long the agent may take to be ready, all tries together.
+    pub agent_patience: Duration,
+    /// How often an agent is opened for one media socket.
+    pub agent_tries: u32,
+    /// How long the end of a conversation may wait for what was said to be stored.
+    pub farewell_patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections_max: 1_024,
+            conversations_max: 1_000,
+            body_bytes_max: 64 * 1024,
+            head_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(5),
+            callback_patience: Duration::from_secs(5),
+            start_timeout: Duration::from_secs(5),
+            silence_max: Duration::from_secs(10),
+            stall_max: Duration::from_secs(10),
+            agent_patience: Duration::from_secs(12),
+            agent_tries: 4,
+            farewell_patience: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The gRPC interface over a real socket: a node on a store of its own, and a carrier in memory.
+
+mod access;
+mod bad_input;
+mod calls;
+mod campaigns;
+mod companies;
+mod customers;
+mod documents;
+mod imports;
+mod watching;
+mod world;
