@@ -139,7 +139,19 @@ async fn campaign(api: &mut Api) -> Result<String, DemoError> {
             ..v1::AmdPolicy::default()
         }),
         max_duration: Some(Duration { seconds: 5 * 60, nanos: 0 }),
-        // Delays, budget and retried outcomes are the defaults: 15 min, 1 h, 4 h, 24 h.
+        retry: Some(v1::RetryPolicy {
+            // Whoever was left a message is not called again. Delays and budget are the defaults: five
+            // attempts, after 15 min, 1 h, 4 h and 24 h.
+            retried_outcomes: [
+                v1::Outcome::Busy,
+                v1::Outcome::NoAnswer,
+                v1::Outcome::Unreachable,
+                v1::Outcome::CarrierFailure,
+            ]
+            .map(i32::from)
+            .into(),
+            ..v1::RetryPolicy::default()
+        }),
         ..v1::Plan::default()
     };
     let settings = v1::CampaignSettings {

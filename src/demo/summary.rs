@@ -54,7 +54,7 @@ pub(super) struct Summary {
     #[serde(skip)]
     key: Secret,
     #[serde(skip)]
-    issues: Vec<String>,
+    bad: String,
 }
 
 #[derive(Serialize, Debug)]
@@ -83,7 +83,7 @@ struct Ack {
 /// Bad lines in the JSON.
 const BAD_LINES_MAX: usize = 100;
 /// Bad lines shown to people.
-const BAD_LINES_SHOWN: usize = 4;
+const BAD_LINES_SHOWN: usize = 3;
 
 /// With so many decimals as mean something.
 fn rounded(value: f64) -> f64 {
@@ -152,7 +152,7 @@ impl Summary {
             dispositions: found.dispositions,
             violations,
             key: Secret::new(prepared.key.as_str()),
-            issues: text::issues(&prepared.imported, BAD_LINES_SHOWN),
+            bad: text::bad_lines(&prepared.imported, BAD_LINES_SHOWN),
         }
     }
 
@@ -184,8 +184,8 @@ impl Summary {
         }
         t.row("  skipped", sum(&self.skipped), "and why:");
         for (reason, count) in by_count(&self.skipped) {
-            let more = if reason == "invalid" { self.issues.join("; ") } else { String::new() };
-            t.row(&format!("    {}", spaced(reason)), count, &more);
+            let more = if reason == "invalid" { self.bad.as_str() } else { "" };
+            t.row(&format!("    {}", spaced(reason)), count, more);
         }
         t.gap();
         let answered = &self.answered_by;
@@ -307,7 +307,7 @@ mod tests {
             skips: 3,
             violations: violations.iter().map(|v| (*v).to_owned()).collect(),
             key: Secret::new("tdm_secret"),
-            issues: vec!["line 3: letters".into(), "and 1 more".into()],
+            bad: "lines 3 letters, and 1 more".into(),
         }
     }
 
@@ -317,7 +317,7 @@ mod tests {
         for told in [
             "contacts                     12  lines of the file",
             "    no answer                 2",
-            "    invalid                   2  line 3: letters; and 1 more",
+            "    invalid                   2  lines 3 letters, and 1 more",
             "1 h 2 min",
             "p50 1.25 ms, p99 -, of 400",
             "14 answered 201, 1 cut off",
