@@ -145,9 +145,9 @@ pub(super) fn claim(s: &State, cx: &Context<'_>) -> Result<Decision<Campaign>, R
     let mut later = |due: Millis| next_due = Some(next_due.map_or(due, |d| d.min(due)));
     // A page that is full says nothing about what follows it.
     for lane in crate::row::Priority::ALL {
-        let rows = entries.iter().filter(|e| e.lane == lane);
+        let mut rows = entries.iter().filter(|e| e.lane == lane);
         if rows.clone().count() >= PAGE
-            && let Some(last) = rows.last()
+            && let Some(last) = rows.next_back()
         {
             later(last.due);
         }

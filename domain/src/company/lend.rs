@@ -69,7 +69,7 @@ pub(super) fn join(s: &State, wants: &Join, day: i32) -> Vec<(CampaignId, Loan)>
     loan.pools.resize(pools, Pool::default());
     for (i, pool) in loan.pools.iter_mut().enumerate() {
         let used = wants.in_use.get(i).copied().unwrap_or(0);
-        pool.held = pool.held.max(used).min(UNLIMITED);
+        pool.held = pool.held.max(used);
     }
     loan.wants = wants.clone();
     lend_attempts(s, &loans, &mut loan, day);
