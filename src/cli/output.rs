@@ -77,10 +77,6 @@ impl Output {
         self.lines(lines)
     }
 
-    pub fn card(&mut self, card: &Card) -> Result<(), Failure> {
-        self.lines(card.lines())
-    }
-
     /// Text that is meant for people and files alike.
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
         self.write(text)
