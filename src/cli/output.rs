@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::json::{self, Named};
-use super::table::{Card, Table, printable};
+use super::table::{Table, printable};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal as _, Write};

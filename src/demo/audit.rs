@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn every_violation_is_noticed() {
-        let broken: [(fn(&mut Found), &str); 9] = [
+        type Break = fn(&mut Found);
+        let broken: [(Break, &str); 9] = [
             (|f| f.read = 7, "lines are added"),
             (|f| f.progress.contacts = 5, "every added line"),
             (|f| f.contact(&contact(v1::Disposition::Unspecified, 0, &[])), "without a final disposition"),
