@@ -17,6 +17,8 @@ const PROOF: Duration = Duration::from_millis(1_000);
 /// How long one that is still being opened is waited for.
 const OPENING_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How long one that was told to leave is waited for.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// How often one that waits may find that yet another was faster.
 const OVERTAKEN_MAX: usize = 3;
 
@@ -109,9 +111,15 @@ impl Live {
             if signs.are_seen().await {
                 return None;
             }
-            let mut entries = self.0.entries.lock();
-            if entries.get(&attempt).is_none_or(|entry| entry.id == other) {
-                return Some(self.place(&mut entries, attempt, sid));
+            let here = {
+                let mut entries = self.0.entries.lock();
+                let free = entries.get(&attempt).is_none_or(|entry| entry.id == other);
+                free.then(|| self.place(&mut entries, attempt, sid))
+            };
+            if here.is_some() {
+                // Deaf as it is, it has words to store, which the call takes only as long as it is the newest.
+                let _ = timeout(LEAVE_MAX, signs.gone.cancelled()).await;
+                return here;
             }
         }
         None

@@ -165,7 +165,7 @@ async fn converse(edge: &Edge, signers: &Signers<'_>, socket: &mut Socket) -> Re
     let conversation = open(edge, attempt, &start.call_sid).await?;
     here.opened();
     let held = Held { edge, attempt, stream_sid: start.stream_sid, conversation: *conversation };
-    bridge::hold(held, socket, &here).await;
+    bridge::hold(held, socket, here).await;
     Ok(())
 }
 

@@ -216,6 +216,13 @@ impl Background {
         Ok(())
     }
 
+    /// Memtables and arrangements that are not freed yet.
+    #[cfg(test)]
+    pub fn not_freed(&self) -> usize {
+        let replaced = self.replaced.lock();
+        replaced.memtables.len() + replaced.arrangements.len() + self.state.lock().closed.len()
+    }
+
     fn flush_loop(&self) {
         let mut retry = RETRY;
         let mut nothing_to_free = true;

@@ -295,6 +295,24 @@ async fn many_short_lives_leave_the_journal_small() {
     assert_eq!(store.begin().range(range, Read::Snapshot).await.expect("read").len(), 30);
 }
 
+/// An idle store lets go of what was written to tables, although nobody commits or reads.
+#[tokio::test]
+async fn memory_is_freed_without_further_commits() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options { memtable_bytes: 50_000, ..Options::new(dir.path()) }.open().expect("opens");
+    for i in 0..300 {
+        put(&store, &format!("row{i}"), &[0; 1_000]).await.expect("committed");
+    }
+    let not_freed = || store.running.lock().as_ref().map_or(0, |running| running.background.not_freed());
+    for _ in 0..600 {
+        if not_freed() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{} are not freed", not_freed());
+}
+
 /// The thread that frees memory and the one that merges end with the store.
 #[tokio::test]
 async fn closing_does_not_wait_for_merges() {

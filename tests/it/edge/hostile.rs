@@ -161,12 +161,14 @@ async fn a_second_socket_takes_over_from_a_dead_one() {
     let mut first = Line::begin(&world, &taken.sid, &stream).await;
     let earlier = world.talk().await;
     earlier.ready();
+    earlier.response("Can you hear me?");
     // The first is open and nothing comes from it.
     let mut second = Line::begin(&world, &taken.sid, &stream).await;
     let talk = world.talk().await;
     talk.ready();
     talk.audio("QUJD", 1);
     assert_eq!(second.ordered().await, Some(super::line::Ordered::Media("QUJD".into())));
+    assert_eq!(world.state(&taken).await.turns, 1, "what was said on the first is stored");
     first.closed().await;
     assert_eq!(world.edge().live().count(), 1);
     assert_eq!(world.state(&taken).await.live.expect("alive").generation, 2);

@@ -1,5 +1,6 @@
 //! Calls.
 
+use super::campaigns::{create, created};
 use super::world::{CALLER, Client, World, eventually, external, metadata, reason};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use tandem_domain::agent::Speaker;
 use tandem_domain::call::{Call, Command, SaidTurn};
 use tandem_domain::id::{CallId, CompanyId, Entity};
 use tandem_proto::v1;
+use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
 use v1::CarrierStep as Step;
 
@@ -338,10 +340,15 @@ async fn notes_are_sealed_and_shown() {
 async fn a_deadline_that_has_passed_is_told_as_such() {
     let world = World::start().await;
     let (_, client) = world.company().await;
-    let mut late = Request::new(place(TO));
-    // Too short for any answer, and set in the header alone, so that the client itself goes on waiting.
-    late.metadata_mut().insert("grpc-timeout", "1u".parse().expect("ASCII"));
-    let told = client.calls().place_call(late).await.expect_err("too late");
+    let campaign_id = created(&client, create("Spring")).await;
+    let header = v1::ImportContactsHeader { campaign_id, ..<_>::default() };
+    let content = Some(v1::import_contacts_request::Content::Header(header));
+    // A file that never comes. The deadline is set in the header alone, so that the client itself goes on
+    // waiting and it is the node that gives up.
+    let messages = tokio_stream::iter([v1::ImportContactsRequest { content }]);
+    let mut late = Request::new(messages.chain(tokio_stream::pending()));
+    late.metadata_mut().insert("grpc-timeout", "200m".parse().expect("ASCII"));
+    let told = client.campaigns().import_contacts(late).await.expect_err("too late");
     assert_eq!(told.code(), Code::DeadlineExceeded, "{told:?}");
     assert_eq!(reason(&told), "DEADLINE");
     let mut early = Request::new(place(TO));
