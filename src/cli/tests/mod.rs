@@ -62,7 +62,7 @@ fn commands_are_read() {
         "call list --since 2h --disposition no-answer --limit 0",
         "call explain c-1 --at -2h",
         "--json call get c-1",
-        "campaign create Name --caller-id +15551230001 --hours Mon",
+        "campaign create Name --caller-id +12025550100 --hours Mon",
         "campaign create --config campaign.toml",
         "campaign import k-1 - --region US --idempotency-key k",
         "campaign preflight k-1",

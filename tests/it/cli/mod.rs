@@ -163,6 +163,24 @@ async fn failures_have_their_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_examples_are_taken_as_they_are() {
+    let world = World::start().await;
+    world.company().await;
+    let example = world.nobody(&["campaign", "example"]).await.ok().out;
+    world.write("campaign.toml", &example);
+    let created = world.acme(&["campaign", "create", "--config", "campaign.toml"]).await.ok().out;
+    assert!(created.contains("draft"), "{created}");
+    let example = world.nobody(&["config", "example"]).await.ok().out;
+    world.write("tandem.toml", &example);
+    assert!(world.nobody(&["config", "check"]).await.ok().out.starts_with("tandem.toml: sound"));
+    world.write("tandem.toml", "[grpc]\nlisetn = 1\n");
+    let checked = world.nobody(&["config", "check", "--json"]).await.ended(2).json();
+    assert_eq!(checked["problems"][0]["place"]["line"], 2, "{checked}");
+    let refused = world.nobody(&["node"]).await.ended(2).err;
+    assert!(refused.contains("did you mean grpc.listen?"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_have_scopes_and_ends() {
     let world = World::start().await;
     world.company().await;

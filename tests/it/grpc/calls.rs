@@ -1,6 +1,5 @@
 //! Calls.
 
-use super::campaigns::{create, created};
 use super::world::{CALLER, Client, World, eventually, external, metadata, reason};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +7,6 @@ use tandem_domain::agent::Speaker;
 use tandem_domain::call::{Call, Command, SaidTurn};
 use tandem_domain::id::{CallId, CompanyId, Entity};
 use tandem_proto::v1;
-use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
 use v1::CarrierStep as Step;
 
@@ -340,17 +338,14 @@ async fn notes_are_sealed_and_shown() {
 async fn a_deadline_that_has_passed_is_told_as_such() {
     let world = World::start().await;
     let (_, client) = world.company().await;
-    let campaign_id = created(&client, create("Spring")).await;
-    let header = v1::ImportContactsHeader { campaign_id, ..<_>::default() };
-    let content = Some(v1::import_contacts_request::Content::Header(header));
-    // A file that never comes. The deadline is set in the header alone, so that the client itself goes on
-    // waiting and it is the node that gives up.
-    let messages = tokio_stream::iter([v1::ImportContactsRequest { content }]);
-    let mut late = Request::new(messages.chain(tokio_stream::pending()));
-    late.metadata_mut().insert("grpc-timeout", "200m".parse().expect("ASCII"));
-    let told = client.campaigns().import_contacts(late).await.expect_err("too late");
+    // A deadline that the client sets, the client keeps too, and often first; the node's own shows what the
+    // node says.
+    let hasty = world.other_door(&client, |options| options.timeout = Duration::ZERO).await;
+    let told = hasty.calls().place_call(place(TO)).await.expect_err("too late");
     assert_eq!(told.code(), Code::DeadlineExceeded, "{told:?}");
     assert_eq!(reason(&told), "DEADLINE");
+    let list = client.calls().list_calls(v1::ListCallsRequest::default()).await.expect("listed").into_inner();
+    assert!(list.calls.is_empty(), "nothing was begun");
     let mut early = Request::new(place(TO));
     early.set_timeout(Duration::from_secs(20));
     client.calls().place_call(early).await.expect("in time");
