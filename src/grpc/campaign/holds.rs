@@ -86,7 +86,7 @@ fn pace(s: &State, milli_cps: u32, now: Millis) -> Option<Hold> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tandem_domain::campaign::{CallerUse, Campaign, Config, Limits};
+    use tandem_domain::campaign::{CallerUse, Campaign, Config, Counts, Limits};
     use tandem_domain::company::{CallerShare, Share};
     use tandem_domain::machine::Machine;
 
@@ -109,6 +109,7 @@ mod tests {
             config: Config { limits: Limits::default(), ..Config::default() },
             share: Some(share),
             ready: 3,
+            counts: Counts { contacts: 3, ..Counts::default() },
             day: 20_000,
             callers: vec![CallerUse::default()],
             ..State::default()
@@ -150,7 +151,8 @@ mod tests {
             asked: bool,
             lead_us in -2_000_000i64..4_000_000,
             due in proptest::option::of(-5_000i64..5_000),
-            ready in 0u32..3,
+            // With nobody ready a campaign only looks whether it may rest.
+            ready in 1u32..3,
         ) {
             let s = State {
                 in_flight,
