@@ -4,7 +4,9 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod edge;
 pub mod grpc;
 pub mod node;
+pub mod simulate;
 pub mod telemetry;

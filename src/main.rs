@@ -6,5 +6,5 @@ use tandem::cli::{self, Programs};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main(Programs { node: tandem::node::run, demo: |_| ExitCode::FAILURE })
+    cli::main(Programs { node: tandem::node::run })
 }

@@ -18,14 +18,13 @@ mod json;
 mod local;
 mod output;
 mod settings;
-mod simulate;
 mod table;
 mod time;
 mod words;
 
 pub use exit::Exit;
 pub use failure::Failure;
-pub use local::{Demo, Programs, Simulate};
+pub use local::Programs;
 
 use args::Global;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -72,9 +71,9 @@ enum Command {
     /// Run a node.
     Node(local::Node),
     /// Run a whole campaign against a simulated carrier and voice agent, here and now.
-    Demo(Demo),
+    Demo(crate::demo::DemoArgs),
     /// Run a simulated carrier and voice agent on their own.
-    Simulate(Simulate),
+    Simulate(crate::simulate::SimulateArgs),
     /// Put a node under load and report what it does.
     Bench(crate::bench::BenchArgs),
     /// Place calls and look at them.
@@ -117,14 +116,16 @@ fn run(cli: Cli, programs: Programs, out: &mut Output) -> Result<ExitCode, Failu
     let json = global.json;
     match command {
         Command::Node(node) => node.run(programs.node),
-        Command::Demo(demo) => Ok((programs.demo)(&Demo { json, ..demo })),
+        Command::Demo(demo) => Ok(crate::demo::run(&crate::demo::DemoArgs { json, ..demo })),
+        Command::Simulate(simulate) => {
+            Ok(crate::simulate::run(&crate::simulate::SimulateArgs { json, ..simulate }))
+        }
         Command::Bench(bench) => Ok(crate::bench::run(&crate::bench::BenchArgs { json, ..bench })),
         Command::Config(command) => command.run(out).map(Into::into),
         // Needs no server, and so no good address of one.
         Command::Campaign(campaign::Command::Example) => {
             out.text(&settings::example()).map(|()| Exit::Ok.into())
         }
-        Command::Simulate(simulate) => on(Builder::new_multi_thread(), simulate.run(out)),
         Command::Call(command) => ask(&global, async |client| command.run(client, out).await),
         Command::Campaign(command) => ask(&global, async |client| command.run(client, out).await),
         Command::Customer(command) => ask(&global, async |client| command.run(client, out).await),
