@@ -89,6 +89,7 @@ async fn a_committing_thread_that_panics_is_noticed_by_everyone() {
     let told = matches!(error, CommitError::Unknown(_) | CommitError::Store(StoreError::Unavailable(_)));
     assert!(told, "{error}");
     store.close().await.expect("closes");
+    disk.lock().process_end();
     let store = Options::new(dir.path()).open().expect("opens");
     assert_eq!(get(&store, "a").await.expect("read"), Some("1".into()));
 }

@@ -72,8 +72,8 @@ impl Medium for DiskFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        assert!(!self.disk.lock().panics, "a panic for the test");
         self.with(|disk, file| {
-            assert!(!disk.panics, "a panic for the test");
             let outcome = use_up(&mut disk.writes_left);
             // A failed write got half way, up to the end of a sector.
             let half = (offset as usize + bytes.len() / 2) / SECTOR * SECTOR;
@@ -140,7 +140,7 @@ impl Disk {
     }
 
     /// The process ends: the file system has what was written.
-    fn process_end(&self) {
+    pub fn process_end(&self) {
         for (path, content) in &self.files {
             std::fs::write(path, &content.seen).expect("the file system works");
         }
