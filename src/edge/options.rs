@@ -88,7 +88,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections_max: 1_024,
+            connections_max: 4_096,
             conversations_max: 1_000,
             body_bytes_max: 64 * 1024,
             head_timeout: Duration::from_secs(15),

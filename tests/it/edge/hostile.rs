@@ -232,3 +232,28 @@ async fn connections_that_dawdle_are_closed() {
         }
     }
 }
+
+/// Connections that rest do not keep others out.
+#[tokio::test(flavor = "multi_thread")]
+async fn resting_connections_give_way() {
+    let world = World::with(|options| options.limits.connections_max = 8).await;
+    let request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut resting = Vec::new();
+    for n in 0..5 {
+        let mut stream = tokio::net::TcpStream::connect(world.addr).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = vec![0; 1_024];
+        let read = stream.read(&mut answer).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..read]).to_lowercase();
+        assert!(answer.starts_with("http/1.1 404") && !answer.contains("connection: close"), "{n}: {answer}");
+        resting.push(stream);
+    }
+    for _ in 0..5 {
+        let mut stream = tokio::net::TcpStream::connect(world.addr).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        let read = tokio::time::timeout(super::line::STUCK, stream.read_to_string(&mut answer)).await;
+        read.expect("closed after one answer").expect("an answer");
+        assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+    }
+}
