@@ -19,6 +19,8 @@ pub(in crate::embedded) struct Disk {
     pub writes_left: Option<usize>,
     pub syncs_left: Option<usize>,
     pub truncates_left: Option<usize>,
+    /// The next write panics, as a bug would.
+    pub panics: bool,
 }
 
 #[derive(Default, Clone)]
@@ -71,6 +73,7 @@ impl Medium for DiskFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.with(|disk, file| {
+            assert!(!disk.panics, "a panic for the test");
             let outcome = use_up(&mut disk.writes_left);
             // A failed write got half way, up to the end of a sector.
             let half = (offset as usize + bytes.len() / 2) / SECTOR * SECTOR;
