@@ -16,6 +16,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// The answer to a command; a refusal is kept.
     pub fn saw<M: Home>(
         &mut self,
         before: &M::State,
