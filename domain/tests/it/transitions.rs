@@ -14,7 +14,7 @@ use tandem_domain::id::Kind;
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/transitions.md");
 /// Walks for a new table; a check gives up later, so that the order of draws does not matter.
-const WALKS: usize = 400;
+const WALKS: usize = 250;
 const WALKS_MAX: usize = 6_000;
 const SEED: [u8; 16] = *b"walks of a table";
 
