@@ -297,7 +297,7 @@ fn fold(s: &mut State, event: &Event) {
             if end.counted {
                 s.counted = s.counted.saturating_add(1);
             }
-            s.talk_ms += end.talk_ms;
+            s.talk_ms = s.talk_ms.saturating_add(end.talk_ms);
             s.phase = Phase::Queued;
         }
         What::RetryPlanned { at } => s.next_at = Some(*at),

@@ -186,7 +186,7 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
             if let Some(outcome) = outcome {
                 s.counts.attempt(*outcome, *verdict);
             }
-            s.counts.talk_ms += talk_ms;
+            s.counts.talk_ms = s.counts.talk_ms.saturating_add(*talk_ms);
             s.counts.disposition(*disposition);
             permit_back(s, *permit, at);
         }

@@ -2,7 +2,7 @@
 //! the day, and caller ids.
 
 use super::state::{Phase, State};
-use crate::time::{DAY, MINUTE, Millis, SECOND};
+use crate::time::{DAY, HOUR, MINUTE, Millis, SECOND};
 
 /// Dials may be permitted so much ahead of their time: fewer, larger claims. The place where
 /// requests leave keeps the exact distance.
@@ -10,8 +10,9 @@ const AHEAD_US: i64 = 100_000;
 
 /// A question to the company that was not answered is asked again after this time,
 const ASK_AGAIN_MS: Millis = MINUTE;
-/// and one that was answered with nothing after this.
-const NOTHING_LEFT_MS: Millis = 10 * MINUTE;
+/// and one that was answered with nothing after this, or when the day turns. Should there be more
+/// before that, the company says so.
+const NOTHING_LEFT_MS: Millis = HOUR;
 /// How long the company's clock may be behind at the turn of a day before it is asked again.
 const TURN_MS: Millis = SECOND;
 /// A campaign with nothing to do for longer than this lets others go first.
@@ -185,7 +186,7 @@ fn waiting(s: &State) -> Outlook {
         return if s.idle { ask(s) } else { Outlook::News };
     }
     if own_day_is_over(s) {
-        return Outlook::Look(due.max(Millis::from(s.day + 1) * DAY));
+        return Outlook::Look(due.max((Millis::from(s.day) + 1) * DAY));
     }
     if left_today(s) == 0 {
         return ask(s);
@@ -215,7 +216,7 @@ pub(super) fn ask_after(s: &State, at: Millis) -> Millis {
     if s.turned {
         at + TURN_MS
     } else if s.phase == Phase::Running && !s.idle && matches!(outlook(&answered), Outlook::Ask(_)) {
-        at + NOTHING_LEFT_MS
+        (at + NOTHING_LEFT_MS).min((Millis::from(s.day) + 1) * DAY).max(at + TURN_MS)
     } else {
         0
     }
@@ -235,9 +236,11 @@ pub(super) fn look_whether_it_rests(s: &mut State, at: Millis) {
     }
 }
 
-/// It rests, and keeps none of the day's attempts back from others.
+/// It rests, and keeps none of the day's attempts back from others. A share that is on its way to
+/// it would give them back: that one belongs to the session before.
 pub(super) fn rest(s: &mut State) {
     s.idle = true;
+    s.session = s.session.wrapping_add(1);
     let today = s.today;
     let Some(share) = &mut s.share else { return };
     if share.quota < u32::MAX {

@@ -71,8 +71,9 @@ pub struct Join {
     pub day: i32,
     /// What it uses now, over all and per caller id.
     pub in_use: Vec<u32>,
-    /// Counts how often the campaign has begun to run or changed its caller ids. A share answers
-    /// one session; one that was sent for an earlier session lends nothing any more.
+    /// Counts how often the campaign has begun to run, changed its caller ids or given something
+    /// back. A share answers one session; one that was sent for an earlier session lends nothing
+    /// any more.
     pub session: u32,
     /// It has nothing to do for a while: others come first.
     pub idle: bool,

@@ -92,12 +92,12 @@ impl Book {
         });
         let pools = pools.collect();
         for (name, pool) in before {
-            self.spend(name, if pool.quota == UNLIMITED { 0 } else { pool.quota - pool.base });
+            self.spend(name, if pool.quota == UNLIMITED { 0 } else { pool.quota.saturating_sub(pool.base) });
         }
         let version = old.map_or(0, |l| l.version);
         self.loans.insert(wants.campaign, Loan { wants: wants.clone(), pools, version });
-        self.lend_attempts(s, wants);
-        self.divide(s);
+        self.take_note(s, wants);
+        self.share_out(s, Some(wants.campaign));
     }
 
     /// A campaign has ceased to run. Whether it was among the borrowers.
@@ -112,7 +112,7 @@ impl Book {
         for (i, (name, pool)) in names(&loan.wants).zip(&loan.pools).enumerate() {
             self.spend(name, used(&told, self.day, i).saturating_sub(pool.base));
         }
-        self.divide(s);
+        self.share_out(s, None);
         true
     }
 
@@ -138,7 +138,7 @@ impl Book {
                 }
             }
         }
-        self.divide(s);
+        self.share_out(s, None);
     }
 
     fn spend(&mut self, pool: PoolName, attempts: u32) {
@@ -148,38 +148,57 @@ impl Book {
         }
     }
 
-    /// Attempts of the day that were made by campaigns that have left, or are lent.
-    fn out(&self, name: &PoolName) -> u32 {
-        let spent = self.spent.get(name).copied().unwrap_or(0);
-        self.loans
-            .values()
-            .filter_map(|l| names(&l.wants).zip(&l.pools).find(|(of, _)| of == name).map(|(_, pool)| pool))
-            .map(|p| if p.quota == UNLIMITED { 0 } else { p.quota.saturating_sub(p.base) })
-            .fold(spent, u32::saturating_add)
-    }
-
-    /// Gives the asking campaign another piece of the day's attempts where its own are used up; one
-    /// that rests gives back what it has not used.
-    fn lend_attempts(&mut self, s: &State, wants: &Join) {
-        for (i, name) in names(wants).enumerate() {
-            let a_day = a_day(s, &name);
-            let used = used(wants, self.day, i);
-            let Some(pool) = self.loans.get_mut(&wants.campaign).and_then(|l| l.pools.get_mut(i)) else {
-                continue;
-            };
-            if a_day == UNLIMITED {
-                pool.quota = UNLIMITED;
-                continue;
-            }
-            if wants.idle || pool.quota == UNLIMITED || used > pool.quota {
-                pool.quota = used.max(pool.base);
-            }
-            if !wants.idle && used >= pool.quota {
-                let more = piece(a_day).min(a_day.saturating_sub(self.out(&name)));
-                if let Some(pool) = self.loans.get_mut(&wants.campaign).and_then(|l| l.pools.get_mut(i)) {
-                    pool.quota += more;
+    /// Attempts of the day that were made by campaigns that have left, or are lent, by pool.
+    fn out(&self) -> Spent {
+        let mut out = self.spent.clone();
+        for loan in self.loans.values() {
+            for (name, pool) in names(&loan.wants).zip(&loan.pools) {
+                if pool.quota < UNLIMITED {
+                    let out = out.entry(name).or_default();
+                    *out = out.saturating_add(pool.quota.saturating_sub(pool.base));
                 }
             }
+        }
+        out
+    }
+
+    /// Takes down what the campaign has used. One that rests gives back what it has not.
+    fn take_note(&mut self, s: &State, wants: &Join) {
+        for (i, name) in names(wants).enumerate() {
+            let (a_day, used) = (a_day(s, &name), used(wants, self.day, i));
+            let Some(pool) = self.pool((wants.campaign, i)) else { continue };
+            if a_day == UNLIMITED {
+                pool.quota = UNLIMITED;
+            } else if wants.idle || pool.quota == UNLIMITED || used > pool.quota {
+                pool.quota = used.max(pool.base);
+            }
+        }
+    }
+
+    /// Another piece of the day's attempts to a campaign that works and has used up its own.
+    fn feed(&mut self, s: &State, campaign: CampaignId, out: &mut Spent) {
+        let Some(wants) = self.wants(campaign).filter(|w| !w.idle).cloned() else { return };
+        for (i, name) in names(&wants).enumerate() {
+            let (a_day, used) = (a_day(s, &name), used(&wants, self.day, i));
+            let Some(pool) = self.pool((campaign, i)) else { continue };
+            if a_day == UNLIMITED || used < pool.quota {
+                continue;
+            }
+            let out = out.entry(name).or_default();
+            let more = piece(a_day).min(a_day.saturating_sub(*out));
+            pool.quota = pool.quota.saturating_add(more);
+            *out = out.saturating_add(more);
+        }
+    }
+
+    /// Something may have become free: everybody who waits for it has a part, and whoever asks is
+    /// the first.
+    fn share_out(&mut self, s: &State, asks: Option<CampaignId>) {
+        self.divide(s);
+        let mut out = self.out();
+        let ids: Vec<CampaignId> = asks.into_iter().chain(self.loans.keys().copied()).collect();
+        for id in ids {
+            self.feed(s, id, &mut out);
         }
     }
 

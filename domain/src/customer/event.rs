@@ -184,7 +184,7 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
             if *disposition == Disposition::Completed {
                 s.answered_calls += 1;
             }
-            s.talk_ms += talk_ms;
+            s.talk_ms = s.talk_ms.saturating_add(*talk_ms);
             s.last_disposition = Some(*disposition);
             s.last_contact_at = at;
         }

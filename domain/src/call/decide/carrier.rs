@@ -184,7 +184,8 @@ pub(super) fn judge(d: &mut Draft<'_>, said: AnsweredBy) {
     let stands = d.s.live.as_ref().is_none_or(|l| l.message_left || l.verdict == verdict);
     // An undecided late word does not take back a decided one.
     let decided = d.s.live.as_ref().is_some_and(|l| l.verdict != Verdict::Unknown);
-    if !(stands || said == AnsweredBy::Unknown && decided) {
+    let says_nothing = said == AnsweredBy::Unknown && decided;
+    if !stands && !says_nothing {
         d.event(What::Judged { answered_by: said, verdict });
     }
 }

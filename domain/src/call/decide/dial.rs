@@ -139,6 +139,12 @@ pub(super) fn begin(d: &mut Draft<'_>, begin: &Begin) -> Result<(), Rejection> {
         (None, Some(first)) => (first.contact.customer, first.contact.place),
         (None, None) => return Err(Rejection::NotFound("call")),
     };
+    if d.s.phase != Phase::Absent && d.s.campaign != Some(begin.campaign) {
+        return Err(Rejection::invalid("campaign", "it is not the call's own"));
+    }
+    if begin.first.as_ref().is_some_and(|first| first.plan.is_external()) {
+        return Err(Rejection::invalid("plan", "a campaign cannot give permits to calls it does not dial"));
+    }
     if d.s.phase.is_alive() {
         return Err(Rejection::IllegalTransition { state: d.s.phase.name(), command: "begin" });
     }

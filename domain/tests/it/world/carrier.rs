@@ -1,7 +1,7 @@
 //! A carrier in memory: the calls it has, and what it has sent and nobody has read yet.
 
 use tandem_domain::call::{Command, Document};
-use tandem_domain::carrier::{AnsweredBy, End, Progress, Report};
+use tandem_domain::carrier::{AnsweredBy, Cause, End, Progress, Report};
 use tandem_domain::id::Attempt;
 use tandem_domain::time::Millis;
 
@@ -18,6 +18,8 @@ pub struct Line {
     pub media: Option<u32>,
     pub sequence: u32,
     pub told_to_hang_up: bool,
+    /// A fetch finds nothing.
+    pub forgotten: bool,
 }
 
 impl Line {
@@ -59,6 +61,7 @@ impl Carrier {
             media: None,
             sequence: 0,
             told_to_hang_up: false,
+            forgotten: false,
         });
         sid
     }
@@ -91,6 +94,15 @@ impl Carrier {
         self.lines[at].told_to_hang_up = true;
         let end = if self.lines[at].answered_at.is_some() { End::Completed } else { End::Canceled };
         self.advance(at, Progress::Ended(end), now);
+    }
+
+    /// The call is gone without a word.
+    pub fn forget(&mut self, at: usize) {
+        if let Some(line) = self.lines.get_mut(at) {
+            line.progress = Progress::Ended(End::Failed(Cause::Unspecified));
+            line.media = None;
+            line.forgotten = true;
+        }
     }
 
     pub fn verdict(&mut self, at: usize, answered_by: AnsweredBy) {

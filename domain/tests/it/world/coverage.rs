@@ -16,6 +16,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// The answer to a command; a refusal is kept.
     pub fn saw<M: Home>(
         &mut self,
         before: &M::State,
@@ -29,6 +30,11 @@ impl Coverage {
 
     pub fn moved<M: Home>(&mut self, before: &M::State, command: &M::Command, after: &M::State) {
         self.taken.insert((M::KIND, M::phase(before), M::name(command), M::phase(after)));
+    }
+
+    pub fn add(&mut self, other: &Coverage) {
+        self.taken.extend(other.taken.iter().copied());
+        self.refused.extend(other.refused.iter().copied());
     }
 }
 

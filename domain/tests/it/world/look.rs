@@ -32,11 +32,10 @@ impl World {
         let mut broken = invariant::check(&picture);
         // What was lent before a limit was lowered cannot be called back on that day.
         broken.retain(|b| b.id != "day-within-limit" || self.lowered != Some(self.book.state.day));
-        assert!(
-            broken.is_empty(),
-            "{}",
-            broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        );
+        if !broken.is_empty() {
+            let broken: Vec<_> = broken.iter().map(ToString::to_string).collect();
+            panic!("{}\n\nafter\n{}", broken.join("\n"), self.trace());
+        }
     }
 
     /// The events of every entity give its state.

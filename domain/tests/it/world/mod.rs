@@ -2,9 +2,11 @@
 //! runtime runs them: facts are read from rows, a decision is written whole or not at all, a
 //! message is taken once and in order, a timer comes when it is due or later.
 
+pub mod arbitrary;
 pub mod calm;
 pub mod carrier;
 pub mod coverage;
+pub mod draw;
 pub mod drive;
 pub mod entity;
 pub mod look;
@@ -48,9 +50,12 @@ pub struct World {
     /// Messages that were refused: they are gone.
     pub refused: Vec<(Entity, Command, Rejection)>,
     pub placed: u64,
+    pub rounds: u32,
     /// The day on which a limit of attempts was changed.
     pub lowered: Option<i32>,
     random: u64,
+    /// The newest decisions, for messages of failures.
+    trace: VecDeque<String>,
 }
 
 impl World {
@@ -71,9 +76,16 @@ impl World {
             paces: BTreeMap::new(),
             refused: Vec::new(),
             placed: 0,
+            rounds: 0,
             lowered: None,
             random: seed,
+            trace: VecDeque::new(),
         }
+    }
+
+    /// What happened last, oldest first.
+    pub fn trace(&self) -> String {
+        self.trace.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
     /// Splitmix: a run is its seed and its steps.
@@ -115,6 +127,10 @@ impl World {
         let decided = M::decide(&before, command, &context);
         self.coverage.saw::<M>(&before, command, decided.as_ref());
         let decision = decided?;
+        if self.trace.len() >= 40 {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(format!("{me} at {now}: {command:?}\n    {:?}", decision.events));
         entity::survives_encoding(command);
         let mut after = before.clone();
         for event in &decision.events {

@@ -155,6 +155,8 @@ pub struct SetUp {
     pub callers: Vec<Limits>,
     pub single_calls: Config,
     pub campaigns: Vec<(Config, Vec<(u8, Priority)>)>,
+    /// The walk begins when everybody has heard of everything.
+    pub begun: bool,
 }
 
 pub fn any_limits() -> impl Strategy<Value = Limits> {
@@ -230,13 +232,15 @@ pub fn any_setup() -> impl Strategy<Value = SetUp> {
     let people = prop::collection::vec((0..PEOPLE, any_priority()), 1..8);
     let campaigns = prop::collection::vec((any_config(), people), 1..4);
     let callers = prop::collection::vec(any_limits(), 2..=4);
-    (any::<u64>(), any_limits(), callers, any_config(), campaigns).prop_map(
-        |(seed, limits, callers, single_calls, campaigns)| SetUp {
+    let begun = prop::bool::weighted(0.7);
+    (any::<u64>(), any_limits(), callers, any_config(), campaigns, begun).prop_map(
+        |(seed, limits, callers, single_calls, campaigns, begun)| SetUp {
             seed,
             limits,
             callers,
             single_calls,
             campaigns,
+            begun,
         },
     )
 }
@@ -250,6 +254,9 @@ impl SetUp {
             let contacts = people.iter().map(|(n, priority)| contact(*n, *priority)).collect();
             w.tell_campaign(id, campaign::Command::AddContacts { contacts }).expect("contacts");
             w.tell_campaign(id, campaign::Command::Start).expect("a start");
+        }
+        if self.begun {
+            w.flow();
         }
         w
     }

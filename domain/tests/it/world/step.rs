@@ -2,13 +2,13 @@
 //! that is taken modulo what there is, so that a shortened walk still means something.
 
 use super::World;
-use super::setup::{NUMBERS, any_config, any_limits, any_plan, any_priority, contact, person};
-use proptest::prelude::*;
+use super::carrier::Line;
+use super::setup::{NUMBERS, contact, person};
 use tandem_domain::agent::{AgentEnd, Speaker};
 use tandem_domain::call::{self, CarrierStep, Document, MediaEnd, MediaGrant, Plan, SaidTurn};
 use tandem_domain::campaign::{self, Config, Limits, Reason};
 use tandem_domain::carrier::{
-    AnsweredBy, Cause, DialOutcome, End, Instruction, Progress, RecordingReport, RecordingStatus, Refusal,
+    AnsweredBy, DialOutcome, End, Instruction, Progress, RecordingReport, RecordingStatus, Refusal,
     RefusalReason,
 };
 use tandem_domain::company::{self, Caller, Update};
@@ -18,7 +18,7 @@ use tandem_domain::id::Entity;
 use tandem_domain::retry::Outcome;
 use tandem_domain::row::{ConsentBasis, DncSource, Priority};
 use tandem_domain::sealed::Sealed;
-use tandem_domain::time::{DAY, HOUR, MINUTE, Millis, SECOND};
+use tandem_domain::time::Millis;
 
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -26,6 +26,8 @@ pub enum Step {
     Deliver(u16),
     /// Several, so that walks get somewhere.
     DeliverSome(u8),
+    /// Everything that can be taken now is taken.
+    Flow,
     Tick(u16),
     TickDue,
     Pass(Millis),
@@ -33,7 +35,13 @@ pub enum Step {
     PassToWakeup,
     Perform(u16, Answer),
     Advance(u16, Progress),
+    /// As calls ordinarily get on: it rings, it is answered.
+    Onward(u16),
+    /// The carrier asks for the document and connects the media.
+    Talk(u16),
     Verdict(u16, AnsweredBy),
+    /// The carrier knows the call no longer, and says nothing of it.
+    Forget(u16),
     Mail(u16, Post),
     Media(u16, Media),
     Campaign(u8, Box<OnCampaign>),
@@ -47,13 +55,12 @@ pub enum Step {
 }
 
 /// What becomes of an order to the carrier.
-#[allow(clippy::enum_variant_names, reason = "an answer that is lost is what it is")]
 #[derive(Clone, Debug)]
 pub enum Answer {
     Taken,
     Refused(RefusalReason),
-    /// The call exists and its answer was lost; or not even that is told.
-    LostAnswer {
+    /// The call exists and the answer was lost; or not even that is told.
+    Silence {
         told: bool,
     },
     /// No call exists and nobody knows.
@@ -83,7 +90,6 @@ pub enum Media {
     Record,
 }
 
-#[allow(clippy::large_enum_variant, reason = "made a few hundred times")]
 #[derive(Clone, Debug)]
 pub enum OnCampaign {
     Start,
@@ -91,7 +97,7 @@ pub enum OnCampaign {
     Resume,
     Stop,
     Add(Vec<(u8, Priority)>),
-    Configure(Config),
+    Configure(Box<Config>),
     Tick,
 }
 
@@ -149,6 +155,7 @@ impl World {
                     self.tick(*e);
                 }
             }
+            Step::Flow => self.flow(),
             Step::TickDue => drop(self.tick_due()),
             Step::Pass(ms) => self.now += ms,
             Step::PassToWakeup => {
@@ -163,15 +170,32 @@ impl World {
                 }
             }
             Step::Advance(n, to) => {
-                if !self.carrier.lines.is_empty() {
-                    let at = usize::from(*n) % self.carrier.lines.len();
+                if let Some(at) = self.line(*n, |l| !l.is_over()) {
                     self.carrier.advance(at, *to, self.now);
                 }
             }
+            Step::Onward(n) => {
+                let meant = |l: &Line| l.answered_at.is_none() && !l.is_over();
+                let Some(at) = self.line(*n, meant) else { return };
+                let next = match self.carrier.lines[at].progress {
+                    Progress::Queued | Progress::Initiated => Progress::Ringing,
+                    _ => Progress::Answered,
+                };
+                self.carrier.advance(at, next, self.now);
+            }
+            Step::Talk(n) => {
+                let meant = |l: &Line| l.answered_at.is_some() && !l.is_over();
+                let Some(at) = self.line(*n, meant) else { return };
+                self.talk(at);
+            }
             Step::Verdict(n, said) => {
-                if !self.carrier.lines.is_empty() {
-                    let at = usize::from(*n) % self.carrier.lines.len();
+                if let Some(at) = self.line(*n, |l| l.answered_at.is_some()) {
                     self.carrier.verdict(at, *said);
+                }
+            }
+            Step::Forget(n) => {
+                if let Some(at) = self.line(*n, |l| !l.is_over()) {
+                    self.carrier.forget(at);
                 }
             }
             Step::Mail(n, post) => self.mail(*n, *post),
@@ -217,7 +241,7 @@ impl World {
                         let refusal = Refusal { reason: *reason, code: 21_000 };
                         self.answer(attempt, DialOutcome::Refused(refusal));
                     }
-                    Answer::LostAnswer { told } => {
+                    Answer::Silence { told } => {
                         self.carrier.take(attempt);
                         if *told {
                             self.answer(attempt, DialOutcome::Unknown);
@@ -246,7 +270,7 @@ impl World {
                     return;
                 }
                 let now = self.now;
-                let command = match self.carrier.line(&sid).filter(|l| l.attempt == attempt) {
+                let command = match self.carrier.line(&sid).filter(|l| l.attempt == attempt && !l.forgotten) {
                     Some(line) => {
                         let report = line.report(now);
                         call::Command::Reported { attempt: attempt.number, report }
@@ -260,8 +284,13 @@ impl World {
                 let report = match answer {
                     Answer::LostRequest { .. } => return,
                     // The list lags behind.
-                    Answer::LostAnswer { .. } => None,
-                    _ => self.carrier.lines.iter().find(|l| l.attempt == attempt).map(|l| l.report(now)),
+                    Answer::Silence { .. } => None,
+                    _ => self
+                        .carrier
+                        .lines
+                        .iter()
+                        .find(|l| l.attempt == attempt && !l.forgotten)
+                        .map(|l| l.report(now)),
                 };
                 let command = call::Command::Found { attempt: attempt.number, report };
                 self.tell(Entity::call(attempt.company, attempt.call), command).expect("taken");
@@ -284,11 +313,31 @@ impl World {
         }
     }
 
+    /// One of the lines that are meant, or now and then another.
+    fn line(&mut self, n: u16, meant: impl Fn(&Line) -> bool) -> Option<usize> {
+        let any = self.random().is_multiple_of(8);
+        let lines = self.carrier.lines.iter().enumerate();
+        let meant: Vec<usize> = lines.filter(|(_, l)| any || meant(l)).map(|(at, _)| at).collect();
+        pick(&meant, n).copied()
+    }
+
+    fn talk(&mut self, at: usize) {
+        self.media_of(at, Media::Document { again: false });
+        self.media_of(at, Media::Open);
+    }
+
     fn media(&mut self, n: u16, media: Media) {
-        if self.carrier.lines.is_empty() {
-            return;
+        let meant = |l: &Line| match media {
+            Media::Document { .. } => l.answered_at.is_some() && !l.is_over(),
+            Media::Open => l.document == Some(Document::Connect) && !l.is_over(),
+            _ => l.media.is_some(),
+        };
+        if let Some(at) = self.line(n, meant) {
+            self.media_of(at, media);
         }
-        let at = usize::from(n) % self.carrier.lines.len();
+    }
+
+    fn media_of(&mut self, at: usize, media: Media) {
         let line = self.carrier.lines[at].clone();
         let (attempt, sid, now) = (line.attempt.number, line.sid.clone(), self.now);
         let call = Entity::call(line.attempt.company, line.attempt.call);
@@ -331,7 +380,7 @@ impl World {
             }
             Media::Record => {
                 let recording = RecordingReport {
-                    sid: format!("RE{n:04}"),
+                    sid: format!("RE{at:04}"),
                     status: RecordingStatus::Completed,
                     duration_s: Some(3),
                     channels: Some(2),
@@ -355,9 +404,7 @@ impl World {
             },
             // Single calls are configured by their company.
             OnCampaign::Configure(_) if self.campaigns[&id].state.direct => return,
-            OnCampaign::Configure(config) => {
-                campaign::Command::Configure { config: Box::new(config.clone()) }
-            }
+            OnCampaign::Configure(config) => campaign::Command::Configure { config: config.clone() },
             OnCampaign::Tick => campaign::Command::Tick,
         };
         // Refusals are named, and change nothing.
@@ -420,149 +467,4 @@ impl World {
         };
         let _ = self.tell_call(id, call::Command::Step(step));
     }
-}
-
-pub fn any_refusal() -> impl Strategy<Value = RefusalReason> {
-    prop::sample::select(vec![
-        RefusalReason::InvalidNumber,
-        RefusalReason::Unreachable,
-        RefusalReason::Blocked,
-        RefusalReason::CallerId,
-        RefusalReason::Account,
-        RefusalReason::Configuration,
-        RefusalReason::RateLimited { retry_after_ms: None },
-        RefusalReason::RateLimited { retry_after_ms: Some(1_500) },
-        RefusalReason::RateLimited { retry_after_ms: Some(u32::MAX) },
-        RefusalReason::Overloaded,
-        RefusalReason::Other,
-    ])
-}
-
-pub fn any_answer() -> impl Strategy<Value = Answer> {
-    prop_oneof![
-        12 => Just(Answer::Taken),
-        3 => any_refusal().prop_map(Answer::Refused),
-        2 => any::<bool>().prop_map(|told| Answer::LostAnswer { told }),
-        2 => any::<bool>().prop_map(|told| Answer::LostRequest { told }),
-        1 => Just(Answer::Twice),
-    ]
-}
-
-pub fn any_progress() -> impl Strategy<Value = Progress> {
-    prop::sample::select(vec![
-        Progress::Initiated,
-        Progress::Ringing,
-        Progress::Ringing,
-        Progress::Answered,
-        Progress::Answered,
-        Progress::Answered,
-        Progress::Ended(End::Completed),
-        Progress::Ended(End::Completed),
-        Progress::Ended(End::Busy),
-        Progress::Ended(End::NoAnswer),
-        Progress::Ended(End::Canceled),
-        Progress::Ended(End::Failed(Cause::InvalidNumber)),
-        Progress::Ended(End::Failed(Cause::Unreachable)),
-        Progress::Ended(End::Failed(Cause::Blocked)),
-        Progress::Ended(End::Failed(Cause::Carrier)),
-        Progress::Ended(End::Failed(Cause::Unspecified)),
-    ])
-}
-
-pub const VERDICTS: [AnsweredBy; 7] = [
-    AnsweredBy::Human,
-    AnsweredBy::MachineStart,
-    AnsweredBy::MachineEndBeep,
-    AnsweredBy::MachineEndSilence,
-    AnsweredBy::MachineEndOther,
-    AnsweredBy::Fax,
-    AnsweredBy::Unknown,
-];
-
-fn any_media() -> impl Strategy<Value = Media> {
-    prop_oneof![
-        4 => any::<bool>().prop_map(|again| Media::Document { again }),
-        4 => Just(Media::Open),
-        2 => any::<u8>().prop_map(Media::Say),
-        1 => Just(Media::CloseAgent),
-        1 => Just(Media::CloseCarrier),
-        1 => Just(Media::CloseNode),
-        1 => Just(Media::Stale),
-        1 => Just(Media::Record),
-    ]
-}
-
-fn any_on_campaign() -> impl Strategy<Value = OnCampaign> {
-    prop_oneof![
-        2 => Just(OnCampaign::Start),
-        2 => Just(OnCampaign::Pause),
-        5 => Just(OnCampaign::Resume),
-        1 => Just(OnCampaign::Stop),
-        2 => prop::collection::vec((any::<u8>(), any_priority()), 0..4).prop_map(OnCampaign::Add),
-        2 => any_config().prop_map(OnCampaign::Configure),
-        1 => Just(OnCampaign::Tick),
-    ]
-}
-
-fn any_on_company() -> impl Strategy<Value = OnCompany> {
-    prop_oneof![
-        1 => Just(OnCompany::Close),
-        3 => Just(OnCompany::Open),
-        3 => any_limits().prop_map(OnCompany::Limits),
-        2 => prop::collection::vec((any::<u8>(), any_limits()), 0..4).prop_map(OnCompany::Callers),
-        1 => any_config().prop_map(|c| OnCompany::SingleCalls(Box::new(c))),
-    ]
-}
-
-fn any_on_external() -> impl Strategy<Value = OnExternal> {
-    prop_oneof![
-        3 => Just(OnExternal::Begin),
-        1 => Just(OnExternal::Ringing),
-        1 => prop::option::of(prop::sample::select(VERDICTS.to_vec())).prop_map(OnExternal::Answered),
-        1 => Just(OnExternal::Talking),
-        2 => prop::sample::select(Outcome::ALL.to_vec()).prop_map(OnExternal::Ended),
-    ]
-}
-
-pub fn any_step() -> impl Strategy<Value = Step> {
-    let not_before = prop::option::weighted(0.3, prop_oneof![Just(-HOUR), Just(MINUTE), Just(2 * DAY)]);
-    let on_person = prop_oneof![
-        Just(OnPerson::DoNotCall),
-        Just(OnPerson::Allow),
-        Just(OnPerson::Consent),
-        Just(OnPerson::Revoke),
-    ];
-    let post = prop_oneof![
-        6 => Just(Post::Arrives),
-        2 => Just(Post::ArrivesAndComesAgain),
-        1 => Just(Post::IsLost),
-    ];
-    let pass = prop_oneof![
-        6 => 1..SECOND,
-        4 => SECOND..MINUTE,
-        2 => MINUTE..HOUR,
-        1 => HOUR..DAY + HOUR,
-    ];
-    prop_oneof![
-        20 => any::<u16>().prop_map(Step::Deliver),
-        6 => (1..12u8).prop_map(Step::DeliverSome),
-        6 => any::<u16>().prop_map(Step::Tick),
-        8 => Just(Step::TickDue),
-        8 => pass.prop_map(Step::Pass),
-        4 => Just(Step::PassToWakeup),
-        14 => (any::<u16>(), any_answer()).prop_map(|(n, a)| Step::Perform(n, a)),
-        14 => (any::<u16>(), any_progress()).prop_map(|(n, p)| Step::Advance(n, p)),
-        3 => (any::<u16>(), prop::sample::select(VERDICTS.to_vec())).prop_map(|(n, v)| Step::Verdict(n, v)),
-        16 => (any::<u16>(), post).prop_map(|(n, p)| Step::Mail(n, p)),
-        10 => (any::<u16>(), any_media()).prop_map(|(n, m)| Step::Media(n, m)),
-        5 => (any::<u8>(), any_on_campaign()).prop_map(|(n, m)| Step::Campaign(n, Box::new(m))),
-        2 => (any::<u8>(), on_person).prop_map(|(n, m)| Step::Person(n, m)),
-        2 => any_on_company().prop_map(Step::Company),
-        2 => any::<u16>().prop_map(Step::Hangup),
-        1 => any::<u16>().prop_map(Step::Annotate),
-        2 => (any::<u8>(), any_plan(), any_priority(), not_before)
-            .prop_map(|(n, p, priority, at)| Step::Place(n, Box::new(p), priority, at)),
-        1 => (any::<u8>(), any_plan()).prop_map(|(n, p)| Step::External(n, Box::new(p))),
-        2 => (any::<u16>(), any_on_external()).prop_map(|(n, m)| Step::Report(n, m)),
-    ]
 }
