@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_domain::id::Attempt;
 use tokio::sync::watch;
@@ -14,7 +14,11 @@ use tokio_util::sync::CancellationToken;
 const GRACE: Duration = Duration::from_millis(100);
 /// A connection that carries a call hears something every 20 ms.
 const PROOF: Duration = Duration::from_millis(1_000);
+/// How long one that is still being opened is waited for.
+const OPENING_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How often one that waits may find that yet another was faster.
+const OVERTAKEN_MAX: usize = 3;
 
 /// Why a conversation is told to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,12 +30,40 @@ pub(crate) enum Told {
 }
 
 struct Entry {
+    id: u64,
     /// The carrier's id of the call.
     sid: String,
-    generation: u32,
     tell: watch::Sender<Option<Told>>,
-    heard: Arc<AtomicU64>,
+    signs: Arc<Signs>,
+}
+
+/// Signs of life.
+#[derive(Default)]
+struct Signs {
+    /// The call has granted the conversation.
+    open: AtomicBool,
+    heard: AtomicU64,
     gone: CancellationToken,
+}
+
+impl Signs {
+    /// Whether something is heard within the time in which something must be.
+    async fn are_seen(&self) -> bool {
+        let mut until = Instant::now() + OPENING_MAX;
+        while !self.open.load(Ordering::Acquire) && !self.gone.is_cancelled() && Instant::now() < until {
+            sleep(LOOK_EVERY).await;
+        }
+        sleep(GRACE).await;
+        let before = self.heard.load(Ordering::Relaxed);
+        until = Instant::now() + PROOF;
+        while !self.gone.is_cancelled() && Instant::now() < until {
+            if self.heard.load(Ordering::Relaxed) != before {
+                return true;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        false
+    }
 }
 
 /// Which conversations are held here. A clone is another door to the same.
@@ -41,11 +73,14 @@ pub struct Live(Arc<Inner>);
 struct Inner {
     entries: Mutex<HashMap<Attempt, Entry>>,
     count: watch::Sender<usize>,
+    next_id: AtomicU64,
 }
 
 impl Live {
     pub(crate) fn new() -> Self {
-        Live(Arc::new(Inner { entries: Mutex::default(), count: watch::Sender::new(0) }))
+        let inner =
+            Inner { entries: Mutex::default(), count: watch::Sender::new(0), next_id: AtomicU64::new(0) };
+        Live(Arc::new(inner))
     }
 
     /// How many there are.
@@ -59,59 +94,55 @@ impl Live {
         let _ = self.0.count.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// Takes a conversation down, and tells an older one of the same attempt to end. `None`: a newer one is here.
-    pub(crate) fn enter(&self, attempt: Attempt, sid: &str, generation: u32) -> Option<Here> {
-        let mut entries = self.0.entries.lock();
-        if entries.get(&attempt).is_some_and(|other| other.generation >= generation) {
-            return None;
+    /// Gives a connection the conversation of an attempt. Where another has it and is still heard, it keeps it
+    /// (`None`): a carrier opens one at a time, so a further one is not what it seems. One that is not heard any more
+    /// makes way.
+    pub(crate) async fn admit(&self, attempt: Attempt, sid: &str) -> Option<Here> {
+        for _ in 0..OVERTAKEN_MAX {
+            let (other, signs) = {
+                let mut entries = self.0.entries.lock();
+                match entries.get(&attempt) {
+                    None => return Some(self.place(&mut entries, attempt, sid)),
+                    Some(entry) => (entry.id, Arc::clone(&entry.signs)),
+                }
+            };
+            if signs.are_seen().await {
+                return None;
+            }
+            let mut entries = self.0.entries.lock();
+            if entries.get(&attempt).is_none_or(|entry| entry.id == other) {
+                return Some(self.place(&mut entries, attempt, sid));
+            }
         }
+        None
+    }
+
+    /// Takes the place of an attempt, and tells whoever has it.
+    fn place(&self, entries: &mut HashMap<Attempt, Entry>, attempt: Attempt, sid: &str) -> Here {
         let entry = Entry {
+            id: self.0.next_id.fetch_add(1, Ordering::Relaxed),
             sid: sid.to_owned(),
-            generation,
             tell: watch::Sender::new(None),
-            heard: Arc::default(),
-            gone: CancellationToken::new(),
+            signs: Arc::default(),
         };
         let here = Here {
             live: self.clone(),
             attempt,
-            generation,
+            id: entry.id,
             told: entry.tell.subscribe(),
-            heard: Arc::clone(&entry.heard),
-            gone: entry.gone.clone(),
+            signs: Arc::clone(&entry.signs),
         };
         if let Some(older) = entries.insert(attempt, entry) {
             older.tell.send_replace(Some(Told::Superseded));
         }
-        self.counted(&entries);
-        drop(entries);
-        Some(here)
-    }
-
-    /// A further connection asks for this attempt. One that is still heard keeps it (`false`): a carrier opens one at
-    /// a time, so the further one is not what it seems. One that is not heard any more makes way.
-    pub(crate) async fn make_way(&self, attempt: Attempt) -> bool {
-        let (heard, gone) = {
-            let entries = self.0.entries.lock();
-            let Some(entry) = entries.get(&attempt) else { return true };
-            (Arc::clone(&entry.heard), entry.gone.clone())
-        };
-        let until = Instant::now() + PROOF;
-        sleep(GRACE).await;
-        let before = heard.load(Ordering::Relaxed);
-        while !gone.is_cancelled() && Instant::now() < until {
-            if heard.load(Ordering::Relaxed) != before {
-                return false;
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        true
+        self.counted(entries);
+        here
     }
 
     /// The carrier says that the call is over: lets its conversation take down what was said, since nothing is taken
     /// down of an attempt that has ended.
     pub(crate) async fn call_over(&self, attempt: Attempt, sid: &str, within: Duration) {
-        let gone = {
+        let signs = {
             let entries = self.0.entries.lock();
             let Some(entry) = entries.get(&attempt).filter(|entry| entry.sid == sid) else { return };
             entry.tell.send_if_modified(|told| {
@@ -121,9 +152,9 @@ impl Live {
                 }
                 silent
             });
-            entry.gone.clone()
+            Arc::clone(&entry.signs)
         };
-        if timeout(within, gone.cancelled()).await.is_err() {
+        if timeout(within, signs.gone.cancelled()).await.is_err() {
             tracing::warn!(%attempt, "a conversation outlives its call");
         }
     }
@@ -138,10 +169,9 @@ impl Live {
 pub(crate) struct Here {
     live: Live,
     attempt: Attempt,
-    generation: u32,
+    id: u64,
     told: watch::Receiver<Option<Told>>,
-    heard: Arc<AtomicU64>,
-    gone: CancellationToken,
+    signs: Arc<Signs>,
 }
 
 impl Here {
@@ -155,21 +185,26 @@ impl Here {
         }
     }
 
+    /// The call has granted the conversation.
+    pub fn opened(&self) {
+        self.signs.open.store(true, Ordering::Release);
+    }
+
     /// The carrier has been heard.
     pub fn heard(&self) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
+        self.signs.heard.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
         let mut entries = self.live.0.entries.lock();
-        if entries.get(&self.attempt).is_some_and(|entry| entry.generation == self.generation) {
+        if entries.get(&self.attempt).is_some_and(|entry| entry.id == self.id) {
             entries.remove(&self.attempt);
             self.live.counted(&entries);
         }
         drop(entries);
-        self.gone.cancel();
+        self.signs.gone.cancel();
     }
 }
 
@@ -185,11 +220,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_newest_connection_has_the_conversation() {
         let live = Live::new();
-        let first = live.enter(attempt(1), "CA1", 1).unwrap();
-        assert!(live.enter(attempt(1), "CA1", 1).is_none(), "the same generation twice");
-        let other = live.enter(attempt(2), "CA2", 1).unwrap();
+        let first = live.admit(attempt(1), "CA1").await.unwrap();
+        first.opened();
+        let other = live.admit(attempt(2), "CA2").await.unwrap();
         assert_eq!(live.count(), 2);
-        let second = live.enter(attempt(1), "CA1", 2).unwrap();
+        let second = live.admit(attempt(1), "CA1").await.expect("the first is not heard");
         assert_eq!(first.told().await, Told::Superseded);
         drop(first);
         assert_eq!(live.count(), 2, "the older one's end does not free the newer one's place");
@@ -198,30 +233,55 @@ mod tests {
         assert_eq!(live.count(), 0);
     }
 
+    async fn speaks(here: &Here) {
+        loop {
+            here.heard();
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_that_is_heard_does_not_make_way() {
         let live = Live::new();
-        assert!(live.make_way(attempt(1)).await, "nobody is there");
-        let here = Arc::new(live.enter(attempt(1), "CA1", 1).unwrap());
-        assert!(live.make_way(attempt(1)).await, "nothing is heard");
-        let speaking = tokio::spawn({
-            let here = Arc::clone(&here);
-            async move {
-                loop {
-                    here.heard();
-                    sleep(Duration::from_millis(20)).await;
-                }
-            }
-        });
-        assert!(!live.make_way(attempt(1)).await);
-        speaking.abort();
-        let _ = speaking.await;
-        let leaving = live.make_way(attempt(1));
-        let (way, ()) = tokio::join!(leaving, async {
+        let here = live.admit(attempt(1), "CA1").await.unwrap();
+        here.opened();
+        tokio::select! {
+            () = speaks(&here) => {}
+            second = live.admit(attempt(1), "CA1") => assert!(second.is_none()),
+        }
+        // It goes while the other waits.
+        let (second, ()) = tokio::join!(live.admit(attempt(1), "CA1"), async {
             sleep(GRACE * 2).await;
             drop(here);
         });
-        assert!(way, "it has gone meanwhile");
+        assert!(second.is_some());
+    }
+
+    /// Two come at once: the first has it, though it cannot be heard before its call has granted it.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_being_opened_is_waited_for() {
+        let live = Live::new();
+        let here = live.admit(attempt(1), "CA1").await.unwrap();
+        let opening = async {
+            sleep(Duration::from_secs(3)).await;
+            here.opened();
+            speaks(&here).await;
+        };
+        tokio::select! {
+            () = opening => {}
+            second = live.admit(attempt(1), "CA1") => assert!(second.is_none()),
+        }
+        // Of two that wait for a dead one, one gets its place; the other finds that one.
+        let (second, third) = tokio::join!(live.admit(attempt(1), "CA1"), async {
+            let third = live.admit(attempt(1), "CA1").await;
+            if let Some(third) = &third {
+                third.opened();
+            }
+            third
+        });
+        assert!(second.is_some() && third.is_some(), "neither is ever heard");
+        assert_eq!(live.count(), 1);
+        assert_eq!(here.told().await, Told::Superseded);
     }
 
     #[tokio::test(start_paused = true)]
@@ -229,7 +289,7 @@ mod tests {
         let live = Live::new();
         let limit = Duration::from_secs(1);
         live.call_over(attempt(1), "CA1", limit).await;
-        let here = live.enter(attempt(1), "CA1", 1).unwrap();
+        let here = live.admit(attempt(1), "CA1").await.unwrap();
         live.call_over(attempt(1), "CA9", limit).await;
         let conversation = async {
             assert_eq!(here.told().await, Told::CallOver);
@@ -239,7 +299,7 @@ mod tests {
         let started = Instant::now();
         tokio::join!(live.call_over(attempt(1), "CA1", limit), conversation);
         assert!(started.elapsed() < limit);
-        let _deaf = live.enter(attempt(1), "CA1", 2).unwrap();
+        let _deaf = live.admit(attempt(1), "CA1").await.unwrap();
         live.call_over(attempt(1), "CA1", limit).await;
         assert!(started.elapsed() >= limit, "but not for ever");
     }

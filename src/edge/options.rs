@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_actors::Handle;
 use tandem_providers::agent::VoiceAgent;
-use tandem_providers::agent::tool::Registry;
+use tandem_providers::agent::tool::{Now, Registry};
+use tokio::net::TcpListener;
 
 /// The voice agents of the configuration, by the name that plans use.
 pub type Agents = BTreeMap<String, Arc<dyn VoiceAgent>>;
@@ -16,6 +17,9 @@ pub type Agents = BTreeMap<String, Arc<dyn VoiceAgent>>;
 /// What [`super::serve`] needs.
 pub struct EdgeOptions {
     pub listen: SocketAddr,
+    /// Serves this one instead of binding `listen`: for a port that was asked for from the system, and that the
+    /// performer's addresses must name before there is a handle.
+    pub listener: Option<TcpListener>,
     /// The addresses that carriers were given; the same as the performer's.
     pub urls: Urls,
     pub handle: Handle,
@@ -35,13 +39,15 @@ impl EdgeOptions {
     /// Nobody may call back and there is no agent, until it is said who.
     pub fn new(listen: SocketAddr, urls: Urls, handle: Handle) -> Self {
         let clock = Arc::clone(handle.clock());
+        let now: Now = Arc::new(move || clock.now());
         EdgeOptions {
             listen,
+            listener: None,
             urls,
             handle,
             accounts: Vec::new(),
             agents: Agents::new(),
-            tools: Registry::built_in(Arc::new(move || clock.now())),
+            tools: Registry::built_in(now),
             tls: None,
             signed_upgrades: true,
             limits: Limits::default(),

@@ -61,7 +61,10 @@ pub struct ServeError {
 /// An address that is taken, or not this machine's.
 pub async fn serve(options: EdgeOptions) -> Result<Running, ServeError> {
     let failed = |error| ServeError { address: options.listen, error };
-    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+    let listener = match options.listener {
+        Some(listener) => listener,
+        None => TcpListener::bind(options.listen).await.map_err(failed)?,
+    };
     let address = listener.local_addr().map_err(failed)?;
     let limits = options.limits;
     let edge = Arc::new(Edge {

@@ -8,6 +8,7 @@ pub(crate) use socket::{CarrierSocket, Gone, Heard};
 use super::accounts::Signers;
 use super::bridge::{self, Held};
 use super::callback::owned;
+use super::live::Here;
 use super::request::{Answer, Fault, signature};
 use super::server::Edge;
 use super::tell::{Untold, tell_call};
@@ -155,28 +156,38 @@ async fn carry(edge: Arc<Edge>, upgraded: OnUpgrade, signature: Option<String>, 
     }
 }
 
-/// Finds out whose socket it is, and carries the conversation if its call wants that.
+/// Carries the conversation of the call whose socket it is, if its call wants that.
 async fn converse(edge: &Edge, signers: &Signers<'_>, socket: &mut Socket) -> Result<(), Unfit> {
-    let (attempt, start) =
-        timeout(edge.limits.start_timeout, admit(signers, socket)).await.map_err(|_| Unfit::Slow)??;
-    owned(edge, attempt, signers).await.map_err(|fault| match fault {
-        Fault::Unavailable => Unfit::Unavailable,
-        _ => Unfit::NotTheirs,
-    })?;
-    if !edge.live.make_way(attempt).await {
-        return Err(Unfit::Second);
-    }
+    let (attempt, start, here) = tokio::select! {
+        admitted = admit(edge, signers, socket) => admitted?,
+        () = edge.release.cancelled() => return Err(Unfit::Unavailable),
+    };
     let conversation = open(edge, attempt, &start.call_sid).await?;
-    let generation = conversation.generation;
-    // While it waited, a newer one may have come.
-    let here = edge.live.enter(attempt, &start.call_sid, generation).ok_or(Unfit::Second)?;
+    here.opened();
     let held = Held { edge, attempt, stream_sid: start.stream_sid, conversation: *conversation };
     bridge::hold(held, socket, &here).await;
     Ok(())
 }
 
+/// Finds out whose socket it is, and gives it its place.
+async fn admit(
+    edge: &Edge,
+    signers: &Signers<'_>,
+    socket: &mut Socket,
+) -> Result<(Attempt, Start, Here), Unfit> {
+    let (attempt, start) = timeout(edge.limits.start_timeout, introduction(signers, socket))
+        .await
+        .map_err(|_| Unfit::Slow)??;
+    owned(edge, attempt, signers).await.map_err(|fault| match fault {
+        Fault::Unavailable => Unfit::Unavailable,
+        _ => Unfit::NotTheirs,
+    })?;
+    let here = edge.live.admit(attempt, &start.call_sid).await.ok_or(Unfit::Second)?;
+    Ok((attempt, start, here))
+}
+
 /// Waits for the stream's first two messages and checks that it belongs to a call of ours.
-async fn admit(signers: &Signers<'_>, socket: &mut Socket) -> Result<(Attempt, Start), Unfit> {
+async fn introduction(signers: &Signers<'_>, socket: &mut Socket) -> Result<(Attempt, Start), Unfit> {
     let mut connected = false;
     for _ in 0..PREAMBLE_MAX {
         let Heard::Text(text) = socket.next().await? else { return Err(Unfit::Preamble) };
