@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::json::{self, Named};
-use super::table::{Card, Table, printable};
+use super::table::{Table, printable};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal as _, Write};
@@ -75,10 +75,6 @@ impl Output {
             *heading = format!("\u{1b}[1m{heading}\u{1b}[0m");
         }
         self.lines(lines)
-    }
-
-    pub fn card(&mut self, card: &Card) -> Result<(), Failure> {
-        self.lines(card.lines())
     }
 
     /// Text that is meant for people and files alike.

@@ -38,9 +38,8 @@ impl Api {
     /// Connects with an API key or the admin token.
     pub async fn connect(address: SocketAddr, key: &str) -> Result<Api, DemoError> {
         const WHAT: &str = "connecting to the node";
-        let failed = |error: tonic::transport::Error| {
-            DemoError::refused(WHAT)(Status::unavailable(error.to_string()))
-        };
+        let failed =
+            |error: tonic::transport::Error| DemoError::refused(WHAT)(Status::unavailable(error.to_string()));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
         let channel = endpoint.connect().await.map_err(failed)?;
         let mut bearer: MetadataValue<Ascii> = format!("Bearer {key}")

@@ -121,7 +121,10 @@ impl Follow<'_> {
                     v1::CampaignReason::Unspecified => String::new(),
                     reason => format!(": {}", text::word(reason.as_str_name(), "CAMPAIGN_REASON_")),
                 };
-                return Err(DemoError::Ended { phase: text::word(phase.as_str_name(), "CAMPAIGN_PHASE_"), why });
+                return Err(DemoError::Ended {
+                    phase: text::word(phase.as_str_name(), "CAMPAIGN_PHASE_"),
+                    why,
+                });
             }
             _ => {}
         }
@@ -165,7 +168,8 @@ impl Follow<'_> {
             return "and the campaign cannot be asked why".to_owned();
         };
         let answer = answer.into_inner();
-        let held = answer.held.iter().map(|held| format!("{} {}", held.count, text::lowered(&held.description)));
+        let held =
+            answer.held.iter().map(|held| format!("{} {}", held.count, text::lowered(&held.description)));
         let whole = answer.blocked_by.iter().map(|hold| text::lowered(&hold.description));
         let all: Vec<String> = whole.chain(held).collect();
         format!("{} finished, {} alive; held back: {}", answer.finished, answer.alive, all.join(", "))

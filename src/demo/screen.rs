@@ -97,7 +97,12 @@ fn block(view: &View<'_>) -> Vec<String> {
     let bar: String = (0..width).map(|at| if at < full { '#' } else { '.' }).collect();
     vec![
         String::new(),
-        format!("  {}   time x {}, {} skipped", text::time(view.now_ms), view.speed, text::span(view.skipped_ms)),
+        format!(
+            "  {}   time x {}, {} skipped",
+            text::time(view.now_ms),
+            view.speed,
+            text::span(view.skipped_ms)
+        ),
         format!("  [{bar}] {} of {} contacts finished", p.finished, p.contacts),
         format!("  contacts   waiting {:<5} in flight {:<5} finished {}", p.ready, p.in_flight, p.finished),
         format!(

@@ -101,9 +101,7 @@ async fn company(stage: &Stage) -> Result<String, DemoError> {
             calls_per_second: Some(10.0),
             attempts_per_day: Some(0),
         }),
-        caller_ids: CALLER_IDS
-            .map(|number| v1::CallerId { number: number.to_owned(), limits: None })
-            .into(),
+        caller_ids: CALLER_IDS.map(|number| v1::CallerId { number: number.to_owned(), limits: None }).into(),
         idempotency_key: once(),
         ..v1::CreateCompanyRequest::default()
     };
@@ -114,8 +112,7 @@ async fn company(stage: &Stage) -> Result<String, DemoError> {
 
 async fn do_not_call(api: &mut Api) -> Result<v1::ImportDoNotCallResponse, DemoError> {
     use v1::import_do_not_call_request::Content;
-    let header =
-        v1::ImportDoNotCallHeader { default_region: REGION.to_owned(), idempotency_key: once() };
+    let header = v1::ImportDoNotCallHeader { default_region: REGION.to_owned(), idempotency_key: once() };
     let pieces = [Content::Header(header), Content::Csv(Bytes::from_static(DO_NOT_CALL))];
     let requests = pieces.map(|content| v1::ImportDoNotCallRequest { content: Some(content) });
     let answer = api.customers.import_do_not_call(tokio_stream::iter(requests)).await;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tandem_actors::{Clock as _, SystemClock};
 use tandem_domain::time::Millis;
+use tandem_simulator::scenario::{Attempt, Number};
 use tandem_simulator::{AgentFault, Fault, Person, Scenario, Simulator};
 use uuid::Uuid;
 
@@ -293,7 +294,24 @@ pub(super) fn scenario() -> Scenario {
     ];
     let mut scenario = Scenario { people: people.into(), faults: faults.into(), ..Scenario::default() };
     scenario.agent.faults = [(AgentFault::Cut, 0.005)].into();
+    scenario.numbers = NEVER_REACHED.map(|(number, person)| never_reached(number, person)).into();
     scenario
+}
+
+/// Some of the shipped contacts, who are called as often as the retry policy allows, and in vain.
+const NEVER_REACHED: [(&str, Person); 7] = [
+    ("+13055550104", Person::NoAnswer),
+    ("+18045550109", Person::NoAnswer),
+    ("+13135550113", Person::NoAnswer),
+    ("+15025550115", Person::NoAnswer),
+    ("+18135550105", Person::Busy),
+    ("+14105550110", Person::Busy),
+    ("+16145550112", Person::Unreachable),
+];
+
+fn never_reached(number: &str, person: Person) -> Number {
+    let attempt = Attempt { person: Some(person), ..Attempt::default() };
+    Number { number: number.to_owned(), attempts: vec![attempt], posts: Vec::new() }
 }
 
 #[cfg(test)]
@@ -323,10 +341,9 @@ mod tests {
     #[test]
     fn the_day_begins_where_some_may_be_called_and_others_not_yet() {
         use tandem_domain::dial::{Bounds, Place, hours_at};
-        use tandem_domain::phone::Number;
         use tandem_domain::window::{Hours, Verdict};
         let open = |number: &str| {
-            let number = Number::from_e164(number).expect("a number");
+            let number = tandem_domain::phone::Number::from_e164(number).expect("a number");
             let verdict = hours_at(ORIGIN, &Place::of(&number, None), &Hours::default(), Bounds::default());
             matches!(verdict, Verdict::Open { .. })
         };

@@ -62,6 +62,7 @@ struct BadLine {
     line: u64,
     column: String,
     reason: String,
+    description: String,
 }
 
 #[derive(Serialize, Debug)]
@@ -83,7 +84,7 @@ struct Ack {
 /// Bad lines in the JSON.
 const BAD_LINES_MAX: usize = 100;
 /// Bad lines shown to people.
-const BAD_LINES_SHOWN: usize = 3;
+const BAD_LINES_SHOWN: usize = 5;
 
 /// With so many decimals as mean something.
 fn rounded(value: f64) -> f64 {
@@ -105,7 +106,8 @@ impl Summary {
         let mut violations = found.violations();
         if acknowledged.failed > 0 {
             let why = acknowledged.why.as_deref().unwrap_or_default();
-            violations.push(format!("commands that were refused or not answered: {} ({why})", acknowledged.failed));
+            violations
+                .push(format!("commands that were refused or not answered: {} ({why})", acknowledged.failed));
         }
         let answered = found.progress.answered_by.unwrap_or_default();
         let talk = found.progress.talk_time.unwrap_or_default();
@@ -121,6 +123,7 @@ impl Summary {
                     line: issue.line,
                     column: issue.column.clone(),
                     reason: issue.reason.clone(),
+                    description: issue.description.clone(),
                 })
                 .collect(),
             attempts: found.attempts,
@@ -191,7 +194,11 @@ impl Summary {
         let answered = &self.answered_by;
         t.row("attempts", self.attempts, &format!("at most {} at a time", self.alive_max));
         t.row("  answered by a human", answered.human, "");
-        t.row("  by a machine", answered.machine, &format!("{} messages left after the beep", self.messages_left));
+        t.row(
+            "  by a machine",
+            answered.machine,
+            &format!("{} messages left after the beep", self.messages_left),
+        );
         t.row("  by a fax", answered.fax, "");
         t.row("  not known by whom", answered.unknown, "treated as people");
         t.text("talk time", &text::span((self.talk_seconds * 1_000.0) as Millis));
@@ -287,7 +294,12 @@ mod tests {
             contacts: 12,
             dispositions: [("completed".into(), 7), ("no_answer".into(), 2)].into(),
             skipped: [("do_not_call".into(), 1), ("invalid".into(), 2)].into(),
-            invalid_lines: vec![BadLine { line: 3, column: "phone".into(), reason: "letters".into() }],
+            invalid_lines: vec![BadLine {
+                line: 3,
+                column: "phone".into(),
+                reason: "number".into(),
+                description: "letters in the number".into(),
+            }],
             attempts: 15,
             answered_by: AnsweredBy { human: 7, machine: 3, fax: 0, unknown: 1 },
             talk_seconds: 3_720.5,
@@ -307,7 +319,7 @@ mod tests {
             skips: 3,
             violations: violations.iter().map(|v| (*v).to_owned()).collect(),
             key: Secret::new("tdm_secret"),
-            bad: "lines 3 letters, and 1 more".into(),
+            bad: "lines 3, and 1 more".into(),
         }
     }
 
@@ -317,7 +329,7 @@ mod tests {
         for told in [
             "contacts                     12  lines of the file",
             "    no answer                 2",
-            "    invalid                   2  lines 3 letters, and 1 more",
+            "    invalid                   2  lines 3, and 1 more",
             "1 h 2 min",
             "p50 1.25 ms, p99 -, of 400",
             "14 answered 201, 1 cut off",
@@ -335,8 +347,18 @@ mod tests {
     fn programs_are_told_the_same_and_no_secret() {
         let json = serde_json::to_value(summary(&[])).expect("JSON");
         for field in [
-            "contacts", "dispositions", "skipped", "attempts", "carrier_posts", "double_dials", "unsettled",
-            "answered_by", "calls_per_s", "command_ack_ms", "simulated_speed", "seconds",
+            "contacts",
+            "dispositions",
+            "skipped",
+            "attempts",
+            "carrier_posts",
+            "double_dials",
+            "unsettled",
+            "answered_by",
+            "calls_per_s",
+            "command_ack_ms",
+            "simulated_speed",
+            "seconds",
         ] {
             assert!(json.get(field).is_some(), "{field}");
         }

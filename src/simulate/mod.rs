@@ -79,7 +79,8 @@ fn credential(text: &str) -> Result<String, String> {
     if fits && plain {
         Ok(text.to_owned())
     } else {
-        Err("expected 1 to 128 visible characters of ASCII, without quotes, colons and backslashes".to_owned())
+        Err("expected 1 to 128 visible characters of ASCII, without quotes, colons and backslashes"
+            .to_owned())
     }
 }
 
@@ -202,8 +203,18 @@ fn scenario_text(scenario: &Scenario) -> Result<String, toml::ser::Error> {
             "amd_wrong",
             "amd_unknown",
         ]),
-        words(&["signed_url_error", "signed_url_busy", "never_answers", "close1002", "close1008", "close1011", "cut",
-            "flood", "garbage", "ends_at_once"]),
+        words(&[
+            "signed_url_error",
+            "signed_url_busy",
+            "never_answers",
+            "close_1002",
+            "close_1008",
+            "close_1011",
+            "cut",
+            "flood",
+            "garbage",
+            "ends_at_once"
+        ]),
         toml::to_string(scenario)?
     ))
 }
