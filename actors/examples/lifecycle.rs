@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p tandem-actors --example lifecycle -- [CALLS] [CONCURRENCY] [SHARDS]`
 
+#![allow(clippy::disallowed_methods, reason = "a load generator measures real time with tasks of its own")]
+
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -56,9 +56,10 @@ impl Timers {
     /// A row from the store; what was set since is newer.
     fn found(&self, e: Entity, at: Millis) {
         let mut due = self.due.lock();
-        if !due.of.contains_key(&e) {
-            due.of.insert(e, at);
-            due.order.insert((at, e));
+        let Due { order, of } = &mut *due;
+        if let std::collections::hash_map::Entry::Vacant(free) = of.entry(e) {
+            free.insert(at);
+            order.insert((at, e));
         }
     }
 

@@ -187,9 +187,10 @@ fn running(_: Millis, f: &Facts<'_>) -> Option<Bar> {
     (!f.policy.is_some_and(|p| p.running)).then_some(Bar::NotRunning)
 }
 
-fn consent(now: Millis, f: &Facts<'_>) -> Option<Bar> {
-    // A revocation binds whether or not the policy asks for consent.
-    let revoked = f.consent.is_some_and(|c| c.revoked_at.is_some_and(|at| at <= now));
+fn consent(_: Millis, f: &Facts<'_>) -> Option<Bar> {
+    // A revocation binds whether or not the policy asks for consent, and from its commit on: the
+    // clock of whoever took it down may be ahead of this one.
+    let revoked = f.consent.is_some_and(|c| c.revoked_at.is_some());
     let missing = f.policy.is_some_and(|p| p.consent_required) && f.consent.is_none();
     (revoked || missing).then_some(Bar::NoConsent)
 }

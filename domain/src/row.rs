@@ -72,7 +72,7 @@ pub enum RowKey {
         due: Millis,
         no: ContactNo,
     },
-    /// A contact that was handed to its call and has not come back. Empty value.
+    /// [`Held`]: a contact that was handed to its call and has not come back.
     InFlight {
         company: CompanyId,
         campaign: CampaignId,
@@ -274,10 +274,20 @@ pub enum ConsentBasis {
     BusinessRelationship,
 }
 
+/// What the permit of a contact in flight was taken from, to be given back there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    /// Caller id, E.164.
+    pub from: String,
+    /// UTC day number of whose attempts it is one.
+    pub day: i32,
+}
+
 /// Attempts to one person, over all campaigns and single calls of a company.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Contacted {
-    /// Times of the newest attempts, oldest first; at most [`Contacted::MAX`].
+    /// Times of the newest attempts, oldest first; at most [`Contacted::MAX`], and one more while
+    /// an attempt is alive.
     pub attempts: Vec<Millis>,
     /// The attempt that is alive, if one is: no second call to one person.
     pub live: Option<(CallId, u16)>,

@@ -73,7 +73,12 @@ impl Failure {
     pub fn of_status(status: &Status) -> Failure {
         let details = status.get_error_details();
         let retry_after = details.retry_info().and_then(|info| info.retry_delay);
-        let mut failure = Failure::new(Exit::of(status.code(), retry_after.is_some()), message(status));
+        // A cause is there only where this side failed: the connection was not made, or broke.
+        let exit = match (status.code(), std::error::Error::source(status)) {
+            (Code::Unknown | Code::Internal, Some(_)) => Exit::Unavailable,
+            (code, _) => Exit::of(code, retry_after.is_some()),
+        };
+        let mut failure = Failure::new(exit, message(status));
         failure.retry_after_ms = retry_after.map(milliseconds);
         if let Some(info) = details.error_info() {
             failure.reason.clone_from(&info.reason);
@@ -164,8 +169,10 @@ fn help(failure: &Failure, code: Code) -> Option<String> {
         Code::PermissionDenied => {
             "use a key with the scope that this needs; `tandem company key list` shows them"
         }
-        Code::Unavailable if failure.reason.is_empty() => {
-            "is the node running? --server or TANDEM_SERVER names its gRPC address"
+        Code::Unavailable | Code::Unknown | Code::Internal
+            if failure.reason.is_empty() && failure.exit == Exit::Unavailable =>
+        {
+            "is the node running there, with or without TLS? --server or TANDEM_SERVER names its gRPC address"
         }
         Code::DeadlineExceeded | Code::Cancelled => "--timeout gives it more time",
         Code::Unimplemented => "the server is older than this command line, or is no Tandem node",
@@ -208,6 +215,13 @@ mod tests {
         let status = Status::with_error_details(Code::ResourceExhausted, "too much", details);
         let failure = Failure::of_status(&status);
         assert_eq!((failure.exit, failure.retry_after_ms), (Exit::Unavailable, Some(250)));
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_told_from_a_server_that_failed() {
+        let broke = Status::from_error(Box::new(std::io::Error::other("tls: no such thing")));
+        assert_eq!((broke.code(), Failure::of_status(&broke).exit), (Code::Unknown, Exit::Unavailable));
+        assert_eq!(Failure::of_status(&Status::unknown("tls")).exit, Exit::Failure);
     }
 
     #[test]

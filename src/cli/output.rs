@@ -1,5 +1,6 @@
 //! What a command prints: tables for people, JSON for programs.
 
+use super::exit::Exit;
 use super::failure::Failure;
 use super::json::{self, Named};
 use super::table::{Table, printable};
@@ -16,18 +17,20 @@ pub struct Output {
     out: Box<dyn Write + Send>,
     /// A line of progress stands unfinished.
     progress: bool,
+    /// Nobody reads the results any more, as with `| head`.
+    closed: bool,
 }
 
 impl Output {
     pub fn new(json: bool) -> Output {
         let bold = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let out = Box::new(io::BufWriter::new(io::stdout()));
-        Output { json, live: io::stderr().is_terminal(), bold, out, progress: false }
+        Output { json, live: io::stderr().is_terminal(), bold, out, progress: false, closed: false }
     }
 
     #[cfg(test)]
     pub fn to(json: bool, out: Box<dyn Write + Send>) -> Output {
-        Output { json, live: false, bold: false, out, progress: false }
+        Output { json, live: false, bold: false, out, progress: false, closed: false }
     }
 
     pub fn is_json(&self) -> bool {
@@ -49,9 +52,13 @@ impl Output {
     }
 
     /// One item of a list or a stream, at once.
+    ///
+    /// # Errors
+    /// Also where nobody reads any more, so that the list or the stream ends.
     pub fn item<M: Named>(&mut self, message: &M, line: impl FnOnce(&M) -> String) -> Result<(), Failure> {
         self.answer(message, |message| vec![printable(&line(message))])?;
-        self.flush()
+        self.flush()?;
+        if self.closed { Err(closed()) } else { Ok(()) }
     }
 
     /// A value that is no message.
@@ -92,11 +99,24 @@ impl Output {
 
     fn write(&mut self, text: &str) -> Result<(), Failure> {
         self.end_progress();
-        self.out.write_all(text.as_bytes()).map_err(|error| written(&error))
+        let written = if self.closed { Ok(()) } else { self.out.write_all(text.as_bytes()) };
+        self.written(written)
     }
 
     pub fn flush(&mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(|error| written(&error))
+        let flushed = if self.closed { Ok(()) } else { self.out.flush() };
+        self.written(flushed)
+    }
+
+    /// A reader that has seen enough is no failure: the command ends as it would have.
+    fn written(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result.map_err(|error| Failure::of(&error)),
+        }
     }
 
     /// How far it is, on one line that is written anew; nothing where nobody watches.
@@ -131,12 +151,10 @@ impl Output {
     }
 }
 
-/// A reader that has seen enough is no failure; [`is_closed`] tells it.
-fn written(error: &io::Error) -> Failure {
-    let mut failure = Failure::of(error);
-    if error.kind() == io::ErrorKind::BrokenPipe {
-        CLOSED.clone_into(&mut failure.reason);
-    }
+/// Ends a list or a stream of which nobody reads any more; [`is_closed`] tells it.
+fn closed() -> Failure {
+    let mut failure = Failure::new(Exit::Ok, "nobody reads the output any more");
+    CLOSED.clone_into(&mut failure.reason);
     failure
 }
 
@@ -196,8 +214,10 @@ mod tests {
                 Ok(())
             }
         }
-        let failure = Output::to(false, Box::new(Gone)).text("x").unwrap_err();
-        assert!(is_closed(&failure));
-        assert!(!is_closed(&Failure::usage("x")));
+        let mut output = Output::to(false, Box::new(Gone));
+        output.text("an answer").unwrap();
+        output.flush().unwrap();
+        let failure = output.item(&v1::Turn::default(), |_| "one of many".into()).unwrap_err();
+        assert!(is_closed(&failure) && !is_closed(&Failure::usage("x")));
     }
 }

@@ -27,7 +27,7 @@ const TABLES: [(&str, &str); 11] = [
     ("keys", "The key that seals personal data."),
     ("carriers.<name>", "Carrier accounts, any number, each under the name that plans use."),
     ("agents.<name>", "Voice agent providers, any number, each under the name that plans use."),
-    ("limits", "Bounds of this node; what is beyond them is refused, not queued."),
+    ("limits", "Bounds of this node."),
     ("clock", "Time itself, for trials."),
     ("log", "Logs. Phone numbers show at most their last four digits."),
 ];

@@ -130,20 +130,10 @@ impl Keys {
 pub struct Limits {
     /// Commands that wait for one entity.
     pub mailbox_max: usize,
-    /// Requests under way on this node.
+    /// Requests and streams under way on one connection.
     pub in_flight_max: usize,
-    /// Entities held in memory at rest.
-    pub entities_max: usize,
-    /// Streams of watchers.
-    pub watchers_max: usize,
     /// Conversations held by this node at a time.
     pub conversations_max: usize,
-    /// Imports under way at a time.
-    pub imports_max: usize,
-    /// Contacts of one import.
-    pub import_contacts_max: u32,
-    /// Size of one imported file.
-    pub import_mb: u32,
 }
 
 impl Limits {
@@ -159,34 +149,14 @@ impl Limits {
                 "in_flight_max",
                 8_192,
                 16..=1_000_000,
-                "Requests under way at a time; more are refused, to be sent again.",
-            ),
-            entities_max: section.number(
-                "entities_max",
-                200_000,
-                1_000..=10_000_000,
-                "Entities kept in memory; beyond that, those at rest longest are put away.",
-            ),
-            watchers_max: section.number(
-                "watchers_max",
-                10_000,
-                1..=1_000_000,
-                "Watch streams open at a time.",
+                "Requests and streams under way on one gRPC connection; a client waits with more.",
             ),
             conversations_max: section.number(
                 "conversations_max",
                 1_000,
                 1..=100_000,
-                "Conversations, each with a media socket and an agent, held at a time.",
+                "Conversations, each with a media socket and an agent, held at a time; more are refused.",
             ),
-            imports_max: section.number("imports_max", 8, 1..=1_000, "Imports under way at a time."),
-            import_contacts_max: section.number(
-                "import_contacts_max",
-                5_000_000,
-                1..=100_000_000,
-                "Contacts that one import may bring.",
-            ),
-            import_mb: section.number("import_mb", 2_048, 1..=65_536, "Size of one imported file, in MiB."),
         }
     }
 }

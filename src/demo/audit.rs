@@ -276,12 +276,10 @@ mod tests {
         assert_eq!(found.read, sum(&found.dispositions) + sum(&found.skipped()));
     }
 
-    /// Something that must not be, and what is told of it.
-    type Break = (fn(&mut Found), &'static str);
-
     #[test]
     fn every_violation_is_noticed() {
-        let broken: [Break; 9] = [
+        type Break = fn(&mut Found);
+        let broken: [(Break, &str); 9] = [
             (|f| f.read = 7, "lines are added"),
             (|f| f.progress.contacts = 5, "every added line"),
             (|f| f.contact(&contact(v1::Disposition::Unspecified, 0, &[])), "without a final disposition"),

@@ -17,6 +17,11 @@ const PROOF: Duration = Duration::from_millis(1_000);
 /// How long one that is still being opened is waited for.
 const OPENING_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Of two that come within this time the earlier has it, whichever is the first to say whose it is: no carrier opens
+/// another so soon.
+const TOGETHER: Duration = Duration::from_millis(500);
+/// How long one that was told to leave is waited for.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// How often one that waits may find that yet another was faster.
 const OVERTAKEN_MAX: usize = 3;
 
@@ -31,6 +36,7 @@ pub(crate) enum Told {
 
 struct Entry {
     id: u64,
+    came: Instant,
     /// The carrier's id of the call.
     sid: String,
     tell: watch::Sender<Option<Told>>,
@@ -96,30 +102,45 @@ impl Live {
 
     /// Gives a connection the conversation of an attempt. Where another has it and is still heard, it keeps it
     /// (`None`): a carrier opens one at a time, so a further one is not what it seems. One that is not heard any more
-    /// makes way.
-    pub(crate) async fn admit(&self, attempt: Attempt, sid: &str) -> Option<Here> {
+    /// makes way. `came` is when the connection was opened.
+    pub(crate) async fn admit(&self, attempt: Attempt, sid: &str, came: Instant) -> Option<Here> {
         for _ in 0..OVERTAKEN_MAX {
             let (other, signs) = {
                 let mut entries = self.0.entries.lock();
                 match entries.get(&attempt) {
-                    None => return Some(self.place(&mut entries, attempt, sid)),
-                    Some(entry) => (entry.id, Arc::clone(&entry.signs)),
+                    Some(entry) if entry.came <= came || entry.came - came > TOGETHER => {
+                        (entry.id, Arc::clone(&entry.signs))
+                    }
+                    _ => return Some(self.place(&mut entries, attempt, sid, came)),
                 }
             };
             if signs.are_seen().await {
                 return None;
             }
-            let mut entries = self.0.entries.lock();
-            if entries.get(&attempt).is_none_or(|entry| entry.id == other) {
-                return Some(self.place(&mut entries, attempt, sid));
+            let here = {
+                let mut entries = self.0.entries.lock();
+                let free = entries.get(&attempt).is_none_or(|entry| entry.id == other);
+                free.then(|| self.place(&mut entries, attempt, sid, came))
+            };
+            if here.is_some() {
+                // Deaf as it is, it has words to store, which the call takes only as long as it is the newest.
+                let _ = timeout(LEAVE_MAX, signs.gone.cancelled()).await;
+                return here;
             }
         }
         None
     }
 
     /// Takes the place of an attempt, and tells whoever has it.
-    fn place(&self, entries: &mut HashMap<Attempt, Entry>, attempt: Attempt, sid: &str) -> Here {
+    fn place(
+        &self,
+        entries: &mut HashMap<Attempt, Entry>,
+        attempt: Attempt,
+        sid: &str,
+        came: Instant,
+    ) -> Here {
         let entry = Entry {
+            came,
             id: self.0.next_id.fetch_add(1, Ordering::Relaxed),
             sid: sid.to_owned(),
             tell: watch::Sender::new(None),
@@ -220,11 +241,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_newest_connection_has_the_conversation() {
         let live = Live::new();
-        let first = live.admit(attempt(1), "CA1").await.unwrap();
+        let first = live.admit(attempt(1), "CA1", Instant::now()).await.unwrap();
         first.opened();
-        let other = live.admit(attempt(2), "CA2").await.unwrap();
+        let other = live.admit(attempt(2), "CA2", Instant::now()).await.unwrap();
         assert_eq!(live.count(), 2);
-        let second = live.admit(attempt(1), "CA1").await.expect("the first is not heard");
+        let second = live.admit(attempt(1), "CA1", Instant::now()).await.expect("the first is not heard");
         assert_eq!(first.told().await, Told::Superseded);
         drop(first);
         assert_eq!(live.count(), 2, "the older one's end does not free the newer one's place");
@@ -243,25 +264,42 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_is_heard_does_not_make_way() {
         let live = Live::new();
-        let here = live.admit(attempt(1), "CA1").await.unwrap();
+        let here = live.admit(attempt(1), "CA1", Instant::now()).await.unwrap();
         here.opened();
         tokio::select! {
             () = speaks(&here) => {}
-            second = live.admit(attempt(1), "CA1") => assert!(second.is_none()),
+            second = live.admit(attempt(1), "CA1", Instant::now()) => assert!(second.is_none()),
         }
         // It goes while the other waits.
-        let (second, ()) = tokio::join!(live.admit(attempt(1), "CA1"), async {
+        let (second, ()) = tokio::join!(live.admit(attempt(1), "CA1", Instant::now()), async {
             sleep(GRACE * 2).await;
             drop(here);
         });
         assert!(second.is_some());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn of_two_that_come_together_the_earlier_has_it() {
+        let live = Live::new();
+        let came = Instant::now();
+        let later = live.admit(attempt(1), "CA1", came + TOGETHER / 2).await.unwrap();
+        later.opened();
+        let earlier = live.admit(attempt(1), "CA1", came).await.expect("it was only slower to say so");
+        assert_eq!(later.told().await, Told::Superseded);
+        earlier.opened();
+        // One that was opened long before has nothing to claim from one that is heard.
+        let old = came - TOGETHER;
+        tokio::select! {
+            () = speaks(&earlier) => {}
+            old = live.admit(attempt(1), "CA1", old - TOGETHER) => assert!(old.is_none()),
+        }
+    }
+
     /// Two come at once: the first has it, though it cannot be heard before its call has granted it.
     #[tokio::test(start_paused = true)]
     async fn one_that_is_being_opened_is_waited_for() {
         let live = Live::new();
-        let here = live.admit(attempt(1), "CA1").await.unwrap();
+        let here = live.admit(attempt(1), "CA1", Instant::now()).await.unwrap();
         let opening = async {
             sleep(Duration::from_secs(3)).await;
             here.opened();
@@ -269,11 +307,11 @@ mod tests {
         };
         tokio::select! {
             () = opening => {}
-            second = live.admit(attempt(1), "CA1") => assert!(second.is_none()),
+            second = live.admit(attempt(1), "CA1", Instant::now()) => assert!(second.is_none()),
         }
         // Of two that wait for a dead one, one gets its place; the other finds that one.
-        let (second, third) = tokio::join!(live.admit(attempt(1), "CA1"), async {
-            let third = live.admit(attempt(1), "CA1").await;
+        let (second, third) = tokio::join!(live.admit(attempt(1), "CA1", Instant::now()), async {
+            let third = live.admit(attempt(1), "CA1", Instant::now()).await;
             if let Some(third) = &third {
                 third.opened();
             }
@@ -289,7 +327,7 @@ mod tests {
         let live = Live::new();
         let limit = Duration::from_secs(1);
         live.call_over(attempt(1), "CA1", limit).await;
-        let here = live.admit(attempt(1), "CA1").await.unwrap();
+        let here = live.admit(attempt(1), "CA1", Instant::now()).await.unwrap();
         live.call_over(attempt(1), "CA9", limit).await;
         let conversation = async {
             assert_eq!(here.told().await, Told::CallOver);
@@ -299,7 +337,7 @@ mod tests {
         let started = Instant::now();
         tokio::join!(live.call_over(attempt(1), "CA1", limit), conversation);
         assert!(started.elapsed() < limit);
-        let _deaf = live.admit(attempt(1), "CA1").await.unwrap();
+        let _deaf = live.admit(attempt(1), "CA1", Instant::now()).await.unwrap();
         live.call_over(attempt(1), "CA1", limit).await;
         assert!(started.elapsed() >= limit, "but not for ever");
     }

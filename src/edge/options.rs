@@ -79,6 +79,8 @@ pub struct Limits {
     pub agent_patience: Duration,
     /// How often an agent is opened for one media socket.
     pub agent_tries: u32,
+    /// How long what an agent said last may take to be played, once it has ended the conversation.
+    pub last_word_max: Duration,
     /// How long the end of a conversation may wait for what was said to be stored.
     pub farewell_patience: Duration,
 }
@@ -86,7 +88,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            connections_max: 1_024,
+            connections_max: 4_096,
             conversations_max: 1_000,
             body_bytes_max: 64 * 1024,
             head_timeout: Duration::from_secs(15),
@@ -97,6 +99,7 @@ impl Default for Limits {
             stall_max: Duration::from_secs(10),
             agent_patience: Duration::from_secs(12),
             agent_tries: 4,
+            last_word_max: Duration::from_secs(30),
             farewell_patience: Duration::from_secs(10),
         }
     }

@@ -5,6 +5,8 @@ use super::live::Live;
 use super::options::{Agents, EdgeOptions, Limits};
 use super::request;
 use super::urls::Urls;
+use http::StatusCode;
+use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -40,6 +42,8 @@ pub(crate) struct Edge {
     pub limits: Limits,
     pub signed_upgrades: bool,
     pub live: Live,
+    /// Room for connections that bring requests.
+    pub connections: Arc<Semaphore>,
     /// Room for media sockets.
     pub sockets: Arc<Semaphore>,
     pub tasks: TaskTracker,
@@ -75,6 +79,7 @@ pub async fn serve(options: EdgeOptions) -> Result<Running, ServeError> {
         tools: options.tools,
         signed_upgrades: options.signed_upgrades,
         live: Live::new(),
+        connections: Arc::new(Semaphore::new(limits.connections_max)),
         sockets: Arc::new(Semaphore::new(limits.conversations_max)),
         limits,
         tasks: TaskTracker::new(),
@@ -138,10 +143,9 @@ impl Drop for Running {
 }
 
 async fn accept(listener: TcpListener, edge: Arc<Edge>, tls: Option<TlsAcceptor>, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(edge.limits.connections_max));
     loop {
         let accept = async {
-            let permit = Arc::clone(&connections).acquire_owned().await;
+            let permit = Arc::clone(&edge.connections).acquire_owned().await;
             (permit, listener.accept().await)
         };
         let (permit, accepted) = tokio::select! {
@@ -190,7 +194,16 @@ where
     let head_timeout = edge.limits.head_timeout;
     let service = service_fn(move |request| {
         let edge = Arc::clone(&edge);
-        async move { Ok::<_, Infallible>(request::answer(&edge, request).await) }
+        async move {
+            let mut answer = request::answer(&edge, request).await;
+            // A connection that rests takes a place; where places are scarce, it is not kept.
+            if edge.connections.available_permits() < edge.limits.connections_max / 4
+                && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -44,6 +44,8 @@ impl Deadline {
     pub async fn bound<T>(self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         match self.0 {
             None => work.await,
+            // Nothing is begun that nobody waits for any more.
+            Some(at) if at <= Instant::now() => Err(error::deadline()),
             Some(at) => tokio::time::timeout_at(at, work).await.unwrap_or_else(|_| Err(error::deadline())),
         }
     }
@@ -95,6 +97,15 @@ mod tests {
         assert_eq!(slow.await.expect_err("too slow").code(), Code::DeadlineExceeded);
         let deadline = Deadline::of(&metadata, Duration::from_secs(30));
         assert_eq!(deadline.bound(async { Ok(5) }).await.expect("quick"), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_whose_deadline_has_passed_is_not_begun() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", "1u".parse().expect("ASCII"));
+        let deadline = Deadline::of(&metadata, Duration::from_secs(30));
+        let told: Result<(), Status> = deadline.bound(async { panic!("begun") }).await;
+        assert_eq!(told.expect_err("too late").code(), Code::DeadlineExceeded);
     }
 
     #[tokio::test(start_paused = true)]

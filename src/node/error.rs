@@ -14,6 +14,8 @@ pub enum NodeError {
     Edge(#[from] crate::edge::ServeError),
     #[error("{0}")]
     Provider(String),
+    #[error("the simulated clock cannot be kept: {0}")]
+    Clock(String),
     #[error(transparent)]
     Monitoring(#[from] crate::telemetry::ServerError),
     #[error("cannot listen on {0}: {1}")]

@@ -1,5 +1,6 @@
 //! Puts a node together: store, keys, entities, edges; and takes it apart in order.
 
+mod clock;
 mod error;
 mod null;
 mod outside;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_actors::vault::{FileKeys, SystemEntropy};
-use tandem_actors::{Clock, Handle, Node, Options, SystemClock, Vault};
+use tandem_actors::{Handle, Node, Options, SystemClock, Vault};
 use tandem_store::{Store, embedded};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -81,19 +82,6 @@ fn open_keys(config: &Config) -> Result<FileKeys, NodeError> {
     }
 }
 
-fn clock(config: &Config) -> Arc<SystemClock> {
-    if !config.clock.is_simulated() {
-        return Arc::new(SystemClock::new());
-    }
-    let now = SystemClock::new().now();
-    let origin = config.clock.epoch.map_or(now, |t| t.as_millisecond());
-    tracing::warn!(
-        speed = config.clock.speed,
-        "time is simulated: retries and calling hours do not follow the world's clock"
-    );
-    Arc::new(SystemClock::simulated(origin, now, config.clock.speed))
-}
-
 /// Starts a node.
 ///
 /// # Errors
@@ -106,7 +94,10 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
 
     let keys = open_keys(config)?;
     let store = open_store(config)?;
-    let clock = parts.clock.unwrap_or_else(|| clock(config));
+    let clock = match parts.clock {
+        Some(clock) => clock,
+        None => clock::clock(config)?,
+    };
     let vault = Vault::new(store.clone(), Arc::new(keys), Arc::new(SystemEntropy::default()));
     readiness.set(State::Starting("claiming the shards"));
     let performer = Arc::new(null::Carriers::new(config, outside::performer(config, &vault, store.clone())?));

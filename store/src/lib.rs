@@ -82,7 +82,8 @@ pub trait Transaction: Send {
     /// An absent key counts as 0. Reading it back in the same transaction sees the sum.
     fn add(&mut self, key: Vec<u8>, delta: i64);
 
-    /// Makes everything durable, or nothing. Returns only after the data is synced.
+    /// Makes everything durable, or nothing. Returns only after the data is synced. Who drops the
+    /// future instead of waiting for it does not learn the outcome.
     async fn commit(self: Box<Self>) -> Result<(), CommitError>;
 }
 

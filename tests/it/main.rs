@@ -1,3 +1,5 @@
+mod cli;
 mod demo;
 mod edge;
 mod grpc;
+mod kill;

@@ -164,7 +164,7 @@ impl Vault {
             let mut fresh = [0u8; KEY_BYTES];
             self.inner.entropy.fill(&mut fresh)?;
             let sealed = seal(&keys.data, &*self.inner.entropy, customer, &fresh)?;
-            return Ok(self.made(customer, &fresh, Some(sealed))?);
+            return self.made(customer, &fresh, Some(sealed));
         };
         let sealed: Vec<u8> = codec::decode(&row).map_err(|e| VaultError::Store(e.to_string()))?;
         let key = open(&keys.data, customer, &sealed)?;

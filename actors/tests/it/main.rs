@@ -1,5 +1,7 @@
 //! The runtime from outside: nodes over an embedded store, with a carrier that answers at once.
 
+#![allow(clippy::disallowed_methods, reason = "tests play the outside world with tasks of their own")]
+
 mod campaign;
 mod commands;
 mod crash;

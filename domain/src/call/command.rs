@@ -111,8 +111,6 @@ pub struct Begin {
     pub first: Option<Box<First>>,
     /// Caller id to use, E.164.
     pub from: String,
-    /// Its place in the campaign's list, echoed when the permit comes back.
-    pub caller: u8,
     /// Calls per second, in thousandths, that bind this dial: company, campaign, caller id.
     pub milli_cps: [u32; 3],
 }

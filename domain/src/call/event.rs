@@ -24,7 +24,6 @@ pub enum What {
     /// The campaign has offered a permit.
     Offered {
         contact: ContactNo,
-        caller: u8,
     },
     /// The permission to dial: exactly one request to the carrier follows, or none.
     AttemptStarted {
@@ -117,14 +116,15 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
         | What::Answered
         | What::MediaOpened { .. }
         | What::MediaClosed { .. }
+        // What was said of who answered decides how long the call may last.
+        | What::Judged { .. }
+        | What::MessageLeft
         | What::HangupRequested => s.check_at = check_after(s, at),
         What::CheckPlanned { at } => s.check_at = *at,
         What::AttemptEnded(_) | What::Ended { .. } => s.check_at = None,
         What::Created(_)
         | What::Offered { .. }
-        | What::Judged { .. }
         | What::Said { .. }
-        | What::MessageLeft
         | What::Recorded { .. }
         | What::RetryPlanned { .. }
         | What::Annotated { .. } => {}
@@ -138,10 +138,16 @@ fn check_after(s: &State, at: Millis) -> Option<Millis> {
         // The dispatcher reports within its own time limit; this is for when it died.
         Phase::Dispatching => DISPATCH_MS,
         Phase::Unknown => SETTLE_STEP_MS,
-        Phase::Initiated | Phase::Ringing => Millis::from(s.plan.ring_timeout_s) * SECOND + SILENCE_MS,
-        Phase::Reattaching => REATTACH_MS,
-        Phase::InProgress => match &s.live {
-            Some(live) if live.conversation_over || live.hangup_sent => HANGUP_MS,
+        Phase::Initiated | Phase::Ringing => match &s.live {
+            Some(live) if live.hangup_sent => HANGUP_MS,
+            _ => Millis::from(s.plan.ring_timeout_s) * SECOND + SILENCE_MS,
+        },
+        Phase::InProgress | Phase::Reattaching => match &s.live {
+            Some(live) if live.hangup_sent => HANGUP_MS,
+            // To say its message the carrier takes the call from the media connection.
+            Some(live) if live.message_left => MESSAGE_MS,
+            Some(live) if live.conversation_over || s.is_dismissed() => HANGUP_MS,
+            _ if s.phase == Phase::Reattaching => REATTACH_MS,
             _ => Millis::from(s.plan.max_duration_s) * SECOND + SILENCE_MS,
         },
     };
@@ -153,7 +159,22 @@ pub(super) const DISPATCH_MS: Millis = 30 * SECOND;
 pub(super) const SETTLE_STEP_MS: Millis = 15 * SECOND;
 pub(super) const SILENCE_MS: Millis = 60 * SECOND;
 pub(super) const REATTACH_MS: Millis = 10 * SECOND;
+/// A message takes less than this to be said: at most 1000 bytes of text.
+pub(super) const MESSAGE_MS: Millis = 150 * SECOND;
 pub(super) const HANGUP_MS: Millis = 15 * SECOND;
+
+/// Attempts that are kept in the state.
+const PAST_MAX: usize = 32;
+
+/// A carrier that is busy for long refuses one dial after the other. They do not count, no call was
+/// made, and only the newest of them are kept.
+fn forget_refused(s: &mut State) {
+    if s.past.len() >= PAST_MAX
+        && let Some(oldest) = s.past.iter().position(|p| !p.counted)
+    {
+        s.past.remove(oldest);
+    }
+}
 
 /// One match over what happened, without a catch-all: a new variant does not compile until it is
 /// decided what it does to the state.
@@ -178,10 +199,7 @@ fn fold(s: &mut State, event: &Event) {
                 ..State::default()
             };
         }
-        What::Offered { contact, caller } => {
-            s.contact = Some(*contact);
-            s.caller = *caller;
-        }
+        What::Offered { contact } => s.contact = Some(*contact),
         What::AttemptStarted { attempt, from } => {
             s.phase = Phase::Dispatching;
             s.attempt = *attempt;
@@ -261,6 +279,8 @@ fn fold(s: &mut State, event: &Event) {
         }
         What::AttemptEnded(end) => {
             let live = s.live.take().unwrap_or_default();
+            s.last_generation = live.generation;
+            forget_refused(s);
             s.past.push(Past {
                 number: s.attempt,
                 sid: live.sid,
@@ -275,7 +295,7 @@ fn fold(s: &mut State, event: &Event) {
                 recording: live.recording,
             });
             if end.counted {
-                s.counted += 1;
+                s.counted = s.counted.saturating_add(1);
             }
             s.talk_ms += end.talk_ms;
             s.phase = Phase::Queued;

@@ -1,6 +1,6 @@
 //! The state of a call.
 
-use super::plan::Plan;
+use super::plan::{MachineAction, Plan};
 use crate::carrier::AnsweredBy;
 use crate::dial::Place;
 use crate::id::{CampaignId, CustomerId};
@@ -137,8 +137,6 @@ pub struct State {
     /// The campaign whose permits it uses; absent for calls that the application dials itself.
     pub campaign: Option<CampaignId>,
     pub contact: Option<ContactNo>,
-    /// Place of the caller id in the campaign's list, of the newest permit.
-    pub caller: u8,
     pub priority: Priority,
     pub to: Sealed,
     pub last4: [u8; 4],
@@ -157,12 +155,27 @@ pub struct State {
     /// When this call wants to look after itself.
     pub check_at: Option<Millis>,
     pub turns: u32,
+    /// Newest media connection of the attempt that ended last: its last words may come later.
+    pub last_generation: u32,
     pub talk_ms: Millis,
     /// Somebody asked for its end: no further attempt.
     pub cancel: bool,
     pub ended: Option<Ended>,
     pub note: Option<Sealed>,
     pub flagged: bool,
+}
+
+impl State {
+    /// Whoever answered, as far as is known now, is not to be talked to.
+    pub fn is_dismissed(&self) -> bool {
+        match self.live.as_ref().map(|live| live.verdict) {
+            Some(Verdict::Fax) => !self.plan.is_external(),
+            Some(Verdict::LikelyMachine | Verdict::Machine { .. }) => {
+                self.plan.amd.on_machine == MachineAction::Hangup && !self.plan.is_external()
+            }
+            Some(Verdict::Unknown | Verdict::LikelyHuman | Verdict::Human) | None => false,
+        }
+    }
 }
 
 /// The attempt that is alive.

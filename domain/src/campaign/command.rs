@@ -76,7 +76,6 @@ pub struct NewContact {
 pub struct Declined {
     pub contact: ContactNo,
     pub call: CallId,
-    pub caller: u8,
     pub place: Place,
     pub priority: Priority,
     pub attempts: u16,
@@ -90,7 +89,6 @@ pub struct Declined {
 pub struct Released {
     pub contact: ContactNo,
     pub call: CallId,
-    pub caller: u8,
     pub place: Place,
     pub priority: Priority,
     pub attempts: u16,
@@ -108,7 +106,6 @@ pub struct Finished {
     /// Absent where a single call was never offered a permit.
     pub contact: Option<ContactNo>,
     pub call: CallId,
-    pub caller: u8,
     pub priority: Priority,
     /// It was waiting for this time when it ended.
     pub queued_at: Option<Millis>,
@@ -116,6 +113,7 @@ pub struct Finished {
     pub attempts: u16,
     pub talk_ms: Millis,
     pub verdict: Verdict,
+    /// Outcome of the attempt that ended with it, if one did and it counts.
     pub outcome: Option<Outcome>,
 }
 

@@ -1,9 +1,12 @@
 //! Contacts coming in.
 
 use super::command::{Added, Command, NewContact, Reply, Skip};
+use super::decide::{self, Draft};
 use super::event::{Event, What};
 use super::state::{Phase, State};
-use super::{Campaign, call_of};
+use super::{Campaign, call_of, direct};
+use crate::call;
+use crate::effect::Effect;
 use crate::id::{CampaignId, Entity};
 use crate::machine::{Context, Decision, Rejection};
 use crate::row::{Contact, ContactNo, Fact, ReadyValue, RowKey, RowWrite};
@@ -100,18 +103,29 @@ pub(super) fn add(
 }
 
 /// A single call takes its place in the queue of the company's single calls.
-pub(super) fn enqueue(
-    s: &State,
-    command: &Command,
-    cx: &Context<'_>,
-) -> Result<Decision<Campaign>, Rejection> {
+pub(super) fn enqueue(d: &mut Draft<'_>, command: &Command) -> Result<(), Rejection> {
     let Command::Enqueue { call, customer, phone, last4, place, priority, due } = command else {
         return Err(Rejection::internal("not an enqueue"));
     };
-    if s.phase == Phase::Absent {
-        return Err(Rejection::NotFound("campaign"));
+    let (company, campaign) = (d.cx.me.company, CampaignId(d.cx.me.id));
+    if d.s.phase == Phase::Absent && campaign == direct(company) {
+        decide::create_early(d);
     }
-    let (company, campaign, no) = (cx.me.company, CampaignId(cx.me.id), s.next_no);
+    match d.s.phase {
+        Phase::Absent => return Err(Rejection::NotFound("campaign")),
+        Phase::Draft
+        | Phase::Starting
+        | Phase::Running
+        | Phase::Pausing
+        | Phase::Paused
+        | Phase::Resuming => {}
+        Phase::Stopping | Phase::Stopped | Phase::Completed | Phase::Failed => {
+            // Nobody will ever give it a permit.
+            d.effects.push(Effect::send(Entity::call(company, *call), call::Command::Hangup));
+            return Ok(());
+        }
+    }
+    let no = d.s.next_no;
     let contact = Contact {
         customer: *customer,
         phone: phone.clone(),
@@ -120,14 +134,11 @@ pub(super) fn enqueue(
         priority: *priority,
         person: None,
         line: 0,
-        added_at: cx.now,
+        added_at: d.cx.now,
     };
     let ready = ReadyValue { place: *place, call: *call, attempts: 0, fresh: false };
-    let rows = vec![
-        RowWrite::set(RowKey::Contact { company, campaign, no }, &contact),
-        RowWrite::set(RowKey::Ready { company, campaign, lane: *priority, due: *due, no }, &ready),
-    ];
-    let event = Event { at: cx.now, what: What::Added { added: 1, duplicates: 0, due: *due } };
-    let reply = super::decide::status(s);
-    Ok(Decision { events: vec![event], effects: Vec::new(), rows, reply })
+    d.rows.push(RowWrite::set(RowKey::Contact { company, campaign, no }, &contact));
+    d.rows.push(RowWrite::set(RowKey::Ready { company, campaign, lane: *priority, due: *due, no }, &ready));
+    d.event(What::Added { added: 1, duplicates: 0, due: *due });
+    Ok(())
 }

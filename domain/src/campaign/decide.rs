@@ -3,7 +3,7 @@
 use super::command::{Command, Reply, Status};
 use super::event::{Event, What, evolve};
 use super::state::{Config, Phase, Reason, State};
-use super::{Campaign, claim, contacts, returned};
+use super::{Campaign, claim, contacts, limits, returned};
 use crate::company::Share;
 use crate::effect::Effect;
 use crate::id::{CampaignId, Entity};
@@ -20,7 +20,7 @@ pub(super) fn facts(me: Entity, s: &State, command: &Command, now: Millis) -> Ve
             Some(no) => returned::facts(me, no, returned::queued_key(me, x)),
             None => Vec::new(),
         },
-        Command::Tick if claim::wants_queue(s, command, now) => {
+        Command::Tick if claim::wants_queue(s, now) => {
             vec![Fact::Ready { company: me.company, campaign: CampaignId(me.id), limit: claim::PAGE }]
         }
         Command::Tick
@@ -42,10 +42,9 @@ pub(super) fn decide(
 ) -> Result<Decision<Campaign>, Rejection> {
     match command {
         Command::AddContacts { contacts } => return contacts::add(s, contacts, cx),
-        Command::Enqueue { .. } => return contacts::enqueue(s, command, cx),
-        Command::Tick => return claim::claim(s, cx),
         Command::Create { .. }
         | Command::Configure { .. }
+        | Command::Enqueue { .. }
         | Command::Start
         | Command::Pause { .. }
         | Command::Resume
@@ -53,11 +52,15 @@ pub(super) fn decide(
         | Command::Share(_)
         | Command::Declined(_)
         | Command::Released(_)
-        | Command::Finished(_) => {}
+        | Command::Finished(_)
+        | Command::Tick => {}
     }
     let mut d = Draft::new(s, cx);
     match command {
         Command::Create { name, config, direct } => create(&mut d, name, config, *direct)?,
+        Command::Enqueue { .. } => contacts::enqueue(&mut d, command)?,
+        // A timer that was set for an earlier life.
+        Command::Tick => claim::tick(&mut d)?,
         _ if s.phase == Phase::Absent => return Err(Rejection::NotFound("campaign")),
         Command::Configure { config } => configure(&mut d, config)?,
         Command::Start => start(&mut d)?,
@@ -68,7 +71,7 @@ pub(super) fn decide(
         Command::Declined(x) => returned::declined(&mut d, x)?,
         Command::Released(x) => returned::released(&mut d, x)?,
         Command::Finished(x) => returned::finished(&mut d, x)?,
-        Command::AddContacts { .. } | Command::Enqueue { .. } | Command::Tick => {}
+        Command::AddContacts { .. } => {}
     }
     Ok(d.done())
 }
@@ -89,7 +92,7 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn new(s: &State, cx: &'a Context<'a>) -> Self {
         Draft {
-            over_before: claim::over(s),
+            over_before: limits::over(s),
             s: s.clone(),
             cx,
             events: Vec::new(),
@@ -100,7 +103,7 @@ impl<'a> Draft<'a> {
 
     /// Whether this decision brought it down to its share.
     pub fn came_down(&self) -> bool {
-        self.over_before && !claim::over(&self.s)
+        self.over_before && !limits::over(&self.s)
     }
 
     pub fn event(&mut self, what: What) {
@@ -120,7 +123,19 @@ impl<'a> Draft<'a> {
         self.rows.push(RowWrite::set(key, &policy));
     }
 
-    fn join(&mut self) {
+    /// Tells the company what is in use under this share, so that it lends nothing twice.
+    pub fn taken_down(&mut self, version: u64) {
+        self.effects.push(Effect::send(
+            Entity::company(self.cx.me.company),
+            crate::company::Command::Shared {
+                campaign: CampaignId(self.cx.me.id),
+                version,
+                in_use: limits::in_use(&self.s),
+            },
+        ));
+    }
+
+    pub fn join(&mut self) {
         let join = claim::join(&self.s, CampaignId(self.cx.me.id));
         self.effects.push(Effect::send(Entity::company(self.cx.me.company), join));
     }
@@ -138,20 +153,14 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// As [`Draft::end`], for a decision that is not a draft.
-pub(super) fn end(s: &mut State, cx: &Context<'_>, d: &mut Decision<Campaign>, phase: Phase) {
-    let event = Event { at: cx.now, what: What::Phase { phase, reason: s.reason } };
-    evolve(s, &event);
-    d.events.push(event);
-    returned::end_rows(d, cx, &s.config.policy(false));
-}
-
 fn illegal(s: &State, command: &'static str) -> Rejection {
     Rejection::IllegalTransition { state: s.phase.name(), command }
 }
 
 fn create(d: &mut Draft<'_>, name: &str, config: &Config, direct: bool) -> Result<(), Rejection> {
-    if d.s.phase != Phase::Absent {
+    let (company, campaign) = (d.cx.me.company, CampaignId(d.cx.me.id));
+    let early = d.s.phase == Phase::Draft && d.s.direct && direct;
+    if d.s.phase != Phase::Absent && !early {
         return Err(Rejection::AlreadyExists);
     }
     if name.trim().is_empty() || name.len() > 200 {
@@ -160,8 +169,11 @@ fn create(d: &mut Draft<'_>, name: &str, config: &Config, direct: bool) -> Resul
     if !direct {
         config.validate().map_err(|e| Rejection::invalid(e.field, e.why))?;
     }
-    let (company, campaign) = (d.cx.me.company, CampaignId(d.cx.me.id));
-    d.event(What::Created { name: name.to_owned(), config: Box::new(config.clone()), direct });
+    if early {
+        d.event(What::Configured { config: Box::new(config.clone()) });
+    } else {
+        d.event(What::Created { name: name.to_owned(), config: Box::new(config.clone()), direct });
+    }
     d.gate(false);
     if direct {
         // There is nobody to start it: it serves from the moment the company exists.
@@ -173,6 +185,13 @@ fn create(d: &mut Draft<'_>, name: &str, config: &Config, direct: bool) -> Resul
     Ok(())
 }
 
+/// A single call has overtaken the company's own message: its place is kept until that comes.
+pub(super) fn create_early(d: &mut Draft<'_>) {
+    let config = Box::new(Config::default());
+    d.event(What::Created { name: "single calls".into(), config, direct: true });
+    d.gate(false);
+}
+
 fn configure(d: &mut Draft<'_>, config: &Config) -> Result<(), Rejection> {
     let changeable = matches!(d.s.phase, Phase::Draft | Phase::Paused) || d.s.direct;
     if !changeable {
@@ -181,10 +200,16 @@ fn configure(d: &mut Draft<'_>, config: &Config) -> Result<(), Rejection> {
     if !d.s.direct {
         config.validate().map_err(|e| Rejection::invalid(e.field, e.why))?;
     }
-    d.event(What::Configured { config: Box::new(config.clone()) });
-    let running = d.s.phase == Phase::Running;
-    d.gate(running);
-    if d.s.direct {
+    let mut config = config.clone();
+    // Caller ids of calls that are alive are reckoned with until they are free.
+    for (number, used) in d.s.config.callers.iter().zip(&d.s.callers) {
+        if used.in_flight > 0 && !config.callers.contains(number) {
+            config.callers.push(number.clone());
+        }
+    }
+    d.event(What::Configured { config: Box::new(config) });
+    d.gate(d.s.phase == Phase::Running);
+    if matches!(d.s.phase, Phase::Starting | Phase::Running | Phase::Resuming) {
         d.join();
     }
     Ok(())
@@ -239,7 +264,8 @@ fn stop(d: &mut Draft<'_>) -> Result<(), Rejection> {
     if d.s.phase == Phase::Stopped || d.s.phase == Phase::Stopping {
         return Ok(());
     }
-    if d.s.phase.is_final() {
+    // Nothing could ever start the company's single calls again.
+    if d.s.phase.is_final() || d.s.direct {
         return Err(illegal(&d.s, "stop"));
     }
     d.phase(Phase::Stopping, Some(Reason::Operator));
@@ -249,22 +275,24 @@ fn stop(d: &mut Draft<'_>) -> Result<(), Rejection> {
 }
 
 fn shared(d: &mut Draft<'_>, share: &Share) {
-    let old = d.s.share.as_ref().map_or(0, |x| x.version);
-    if share.version > old {
+    match d.s.phase {
+        Phase::Starting | Phase::Running | Phase::Pausing | Phase::Resuming | Phase::Stopping => {}
+        Phase::Absent | Phase::Draft | Phase::Paused | Phase::Stopped | Phase::Completed | Phase::Failed => {
+            return;
+        }
+    }
+    // It was lent before the campaign left and joined again: the company has it back.
+    if !share.answers(d.s.session) {
+        return;
+    }
+    let newer = |old: &Share| !old.answers(d.s.session) || share.version > old.version;
+    if d.s.share.as_ref().is_none_or(newer) {
         d.event(What::Shared(Box::new(share.clone())));
     }
     if matches!(d.s.phase, Phase::Starting | Phase::Resuming) {
         d.phase(Phase::Running, None);
         d.gate(true);
-        returned::settle(d);
     }
-    // The company learns what is still in use, so that it lends nothing twice.
-    d.effects.push(Effect::send(
-        Entity::company(d.cx.me.company),
-        crate::company::Command::Shared {
-            campaign: CampaignId(d.cx.me.id),
-            version: share.version,
-            in_use: claim::in_use(&d.s),
-        },
-    ));
+    d.taken_down(share.version);
+    returned::settle(d);
 }

@@ -1,9 +1,9 @@
 //! What has happened to a campaign.
 
-use super::claim;
+use super::limits;
 use super::state::{CallerUse, Config, Phase, Reason, State};
 use crate::call::Verdict;
-use crate::company::Share;
+use crate::company::{CallerShare, Share};
 use crate::retry::{Disposition, Outcome};
 use crate::row::ContactNo;
 use crate::time::Millis;
@@ -48,41 +48,48 @@ pub enum What {
     /// A permit came back unused.
     Declined {
         contact: ContactNo,
-        caller: u8,
+        permit: Permit,
         until: Millis,
     },
     /// An attempt ended; the contact is ready again at `retry_at`.
     Released {
         contact: ContactNo,
-        caller: u8,
+        permit: Option<Permit>,
         outcome: Outcome,
         verdict: Verdict,
         counted: bool,
         retry_at: Millis,
-        in_flight: bool,
     },
     /// A contact has its final disposition.
     Finished {
         contact: ContactNo,
-        caller: u8,
+        /// What it held.
+        permit: Option<Permit>,
         disposition: Disposition,
         outcome: Option<Outcome>,
         verdict: Verdict,
         talk_ms: Millis,
-        /// It held a permit.
-        in_flight: bool,
         /// It stood in the ready queue.
         queued: bool,
     },
     /// The permit of a contact that had its final disposition already came back.
     Returned {
         contact: ContactNo,
-        caller: u8,
+        permit: Permit,
     },
     /// The carrier asked for a pause.
     BackedOff {
         until: Millis,
     },
+}
+
+/// A permit that came back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Permit {
+    /// Place of its caller id in the campaign's list, if it still stands there.
+    pub caller: Option<u8>,
+    /// No attempt was made with it: there is one more of this day.
+    pub again_today: bool,
 }
 
 pub(super) fn evolve(s: &mut State, event: &Event) {
@@ -100,8 +107,9 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
             };
         }
         What::Configured { config } => {
-            s.callers.resize(config.callers.len(), CallerUse::default());
+            move_callers(s, &config.callers);
             s.config = (**config).clone();
+            s.session = s.session.wrapping_add(1);
         }
         What::Added { added, duplicates, due } => {
             s.counts.contacts += added;
@@ -121,6 +129,11 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
             if matches!(phase, Phase::Running | Phase::Stopping) {
                 s.next_due = (s.ready > 0).then_some(0);
             }
+            if matches!(phase, Phase::Starting | Phase::Resuming) {
+                s.session = s.session.wrapping_add(1);
+                s.asked = Some(at);
+                s.idle = false;
+            }
             if phase.is_final() {
                 s.ended_at = Some(at);
             }
@@ -132,37 +145,41 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
                 s.callers.iter_mut().for_each(|c| c.today = 0);
             }
             s.share = Some((**share).clone());
-            s.asked = false;
+            s.asked = None;
+            s.turned = limits::stale(s, at);
+            s.ask_after = limits::ask_after(s, at);
         }
-        What::AskedForMore => s.asked = true,
+        What::AskedForMore => {
+            s.asked = Some(at);
+            s.turned = limits::stale(s, at);
+            s.idle = false;
+        }
         What::Claimed { granted, swept, next_due } => {
             for (_, caller) in granted {
-                claim::advance(s, at, usize::from(*caller));
+                limits::advance(s, at, usize::from(*caller));
+                s.idle = false;
             }
             let granted = u32::try_from(granted.len()).unwrap_or(u32::MAX);
-            s.in_flight += granted;
-            s.ready = s.ready.saturating_sub(granted + swept);
+            s.ready = s.ready.saturating_sub(granted).saturating_sub(*swept);
             s.next_due = *next_due;
+            if limits::rests(s, at) && !s.idle {
+                limits::rest(s);
+            }
         }
-        What::Declined { caller, until, .. } => {
-            permit_back(s, *caller);
+        What::Declined { permit, until, .. } => {
             s.ready += 1;
             due_from(s, *until);
+            permit_back(s, Some(*permit), at);
         }
-        What::Released { caller, outcome, verdict, counted, retry_at, in_flight, .. } => {
-            if *in_flight {
-                permit_back(s, *caller);
-            }
+        What::Released { permit, outcome, verdict, counted, retry_at, .. } => {
             if *counted {
                 s.counts.attempt(*outcome, *verdict);
             }
             s.ready += 1;
             due_from(s, *retry_at);
+            permit_back(s, *permit, at);
         }
-        What::Finished { caller, disposition, outcome, verdict, talk_ms, in_flight, queued, .. } => {
-            if *in_flight {
-                permit_back(s, *caller);
-            }
+        What::Finished { permit, disposition, outcome, verdict, talk_ms, queued, .. } => {
             if *queued {
                 s.ready = s.ready.saturating_sub(1);
             }
@@ -171,8 +188,9 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
             }
             s.counts.talk_ms += talk_ms;
             s.counts.disposition(*disposition);
+            permit_back(s, *permit, at);
         }
-        What::Returned { caller, .. } => permit_back(s, *caller),
+        What::Returned { permit, .. } => permit_back(s, Some(*permit), at),
         What::BackedOff { until } => s.tat_us = s.tat_us.max(until.saturating_mul(1000)),
     }
 }
@@ -181,9 +199,30 @@ fn due_from(s: &mut State, due: Millis) {
     s.next_due = Some(s.next_due.map_or(due, |d| d.min(due)));
 }
 
-fn permit_back(s: &mut State, caller: u8) {
+fn permit_back(s: &mut State, permit: Option<Permit>, at: Millis) {
+    let Some(permit) = permit else { return };
     s.in_flight = s.in_flight.saturating_sub(1);
-    if let Some(c) = s.callers.get_mut(usize::from(caller)) {
+    let back = u32::from(permit.again_today);
+    s.today = s.today.saturating_sub(back);
+    if let Some(c) = permit.caller.and_then(|i| s.callers.get_mut(usize::from(i))) {
         c.in_flight = c.in_flight.saturating_sub(1);
+        c.today = c.today.saturating_sub(back);
     }
+    limits::look_whether_it_rests(s, at);
 }
+
+/// Use and share of a caller id belong to the number, wherever it stands in the list.
+fn move_callers(s: &mut State, to: &[String]) {
+    let was = |number: &String| s.config.callers.iter().position(|c| c == number);
+    let places: Vec<Option<usize>> = to.iter().map(was).collect();
+    let used = |i: &Option<usize>| i.and_then(|i| s.callers.get(i)).cloned().unwrap_or_default();
+    let callers = places.iter().map(used).collect();
+    if let Some(share) = &mut s.share {
+        let lent = places.iter().map(|i| i.and_then(|i| share.callers.get(i)).cloned().unwrap_or(NOTHING));
+        share.callers = lent.collect();
+    }
+    s.callers = callers;
+}
+
+const NOTHING: CallerShare =
+    CallerShare { concurrency: 0, milli_cps: 1, quota: 0, whole_milli_cps: [u32::MAX; 2] };

@@ -9,11 +9,12 @@ mod command;
 mod contacts;
 mod decide;
 mod event;
+mod limits;
 mod returned;
 mod state;
 
 pub use command::{Added, Command, Declined, Finished, NewContact, Released, Reply, Skip, Status, Trouble};
-pub use event::{Event, What};
+pub use event::{Event, Permit, What};
 pub use state::{CallerUse, Config, ConfigError, Counts, Limits, Phase, Reason, State};
 
 use crate::id::{CallId, CampaignId, Entity, Kind};
@@ -45,7 +46,7 @@ impl Machine for Campaign {
     }
 
     fn wakeup(state: &State) -> Option<Millis> {
-        claim::wakeup(state)
+        limits::wakeup(state)
     }
 
     fn tick() -> Command {

@@ -99,6 +99,18 @@ pub struct Limits {
     pub attempts_a_day: u32,
 }
 
+impl Limits {
+    /// # Errors
+    /// A limit so large that it is a mistake.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.concurrency > 100_000 || self.milli_cps > 1_000_000 {
+            let why = "at most 100000 at once and 1000 calls per second".to_owned();
+            return Err(ConfigError { field: "limits", why });
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Config {
     pub plan: Plan,
@@ -156,16 +168,25 @@ impl Config {
                 return err("callers", "a caller id is given twice");
             }
         }
+        if self.plan.is_external() {
+            return err("carrier", "an application that dials itself places single calls");
+        }
+        self.rules()
+    }
+
+    /// What holds for single calls as well, whose plans and caller ids are given elsewhere.
+    ///
+    /// # Errors
+    /// The first field out of bounds.
+    pub fn rules(&self) -> Result<(), ConfigError> {
+        let err = |field, why: &str| Err(ConfigError { field, why: why.to_owned() });
         if !(0..=30 * DAY).contains(&self.gap_ms) {
             return err("gap", "0 to 30 days");
         }
         if usize::from(self.person_attempts_a_day) > Contacted::MAX {
             return err("person_attempts_a_day", "at most 16");
         }
-        if self.limits.concurrency > 100_000 || self.limits.milli_cps > 1_000_000 {
-            return err("limits", "at most 100000 at once and 1000 calls per second");
-        }
-        Ok(())
+        self.limits.validate()
     }
 
     pub fn policy(&self, running: bool) -> DialPolicy {
@@ -192,7 +213,7 @@ pub struct State {
     pub next_no: u32,
     /// Contacts in the ready queue.
     pub ready: u32,
-    /// No ready contact is due before this; `None` where it is not known.
+    /// The queue need not be looked at before this; `None` where it is not known.
     pub next_due: Option<Millis>,
     /// Contacts handed to their calls.
     pub in_flight: u32,
@@ -201,8 +222,16 @@ pub struct State {
     pub callers: Vec<CallerUse>,
     pub day: i32,
     pub today: u32,
-    /// Asked the company for more of the day's attempts, and not heard yet.
-    pub asked: bool,
+    /// When the company was asked for (more of) its share, until it has answered.
+    pub asked: Option<Millis>,
+    /// It is not asked again before this.
+    pub ask_after: Millis,
+    /// The day has turned, and the share is still that of the day before.
+    pub turned: bool,
+    /// Sessions of borrowing from the company: a share of an earlier one lends nothing any more.
+    pub session: u32,
+    /// Others go first: nothing is to be done for a while.
+    pub idle: bool,
     pub reason: Option<Reason>,
     pub created_at: Millis,
     pub started_at: Option<Millis>,

@@ -28,9 +28,7 @@ pub enum Command {
     /// A campaign that is going to run asks for its share of the limits.
     Join(Box<Join>),
     /// A campaign does not run any more.
-    Leave {
-        campaign: CampaignId,
-    },
+    Leave(Box<Leave>),
     /// A campaign has taken down its share and says what it still uses: over all, and per caller id.
     Shared {
         campaign: CampaignId,
@@ -62,7 +60,7 @@ pub struct NewKey {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Join {
     pub campaign: CampaignId,
-    /// What it could use at most; 0 means as much as there is.
+    /// What it could use at most, at once and per second; 0 means as much as there is.
     pub concurrency: u32,
     pub milli_cps: u32,
     pub callers: Vec<String>,
@@ -73,12 +71,29 @@ pub struct Join {
     pub day: i32,
     /// What it uses now, over all and per caller id.
     pub in_use: Vec<u32>,
+    /// Counts how often the campaign has begun to run or changed its caller ids. A share answers
+    /// one session; one that was sent for an earlier session lends nothing any more.
+    pub session: u32,
+    /// It has nothing to do for a while: others come first.
+    pub idle: bool,
+}
+
+/// What a campaign has used by the time it ceases to run. Nothing of it is alive any more.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Leave {
+    pub campaign: CampaignId,
+    /// UTC day number.
+    pub day: i32,
+    /// Attempts made on `day`, over all and per caller id in the order of its [`Join`].
+    pub used_today: u32,
+    pub callers_today: Vec<u32>,
 }
 
 /// What a company lends to one campaign. `u32::MAX` means no limit.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Share {
-    /// Grows with every change, so that an old share cannot undo a newer one.
+    /// Grows with every change, so that an old share cannot undo a newer one. The upper bits are
+    /// the session that it answers, see [`Share::session`].
     pub version: u64,
     pub concurrency: u32,
     pub milli_cps: u32,
@@ -97,6 +112,28 @@ pub struct CallerShare {
     pub concurrency: u32,
     pub milli_cps: u32,
     pub quota: u32,
+    /// Undivided rates of the company and of this caller id: they bind where the dials of all
+    /// campaigns meet.
+    pub whole_milli_cps: [u32; 2],
+}
+
+const SESSION_BITS: u32 = 24;
+
+impl Share {
+    /// The version of the `counter`-th change, for this session.
+    pub(super) fn version_of(session: u32, counter: u64) -> u64 {
+        (u64::from(session) << (64 - SESSION_BITS)) | (counter & (u64::MAX >> SESSION_BITS))
+    }
+
+    /// The newest 24 bits of the number of the session that this answers.
+    pub fn session(&self) -> u32 {
+        u32::try_from(self.version >> (64 - SESSION_BITS)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether this was lent to that session.
+    pub fn answers(&self, session: u32) -> bool {
+        self.session() == session & (u32::MAX >> (32 - SESSION_BITS))
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

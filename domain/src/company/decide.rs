@@ -1,8 +1,9 @@
 //! The decisions of a company.
 
-use super::command::{Command, Join, NewKey, Reply, Update};
-use super::event::{Event, Loan, State, What, evolve};
-use super::{Company, lend};
+use super::Company;
+use super::command::{Command, Join, NewKey, Reply, Share, Update};
+use super::event::{Event, State, What, evolve};
+use super::lend::Book;
 use crate::campaign::{self, Config};
 use crate::effect::Effect;
 use crate::id::{CampaignId, Entity};
@@ -14,6 +15,10 @@ use crate::time::DAY;
 const KEYS_MAX: usize = 100;
 /// Campaigns of one company that can run at once.
 const RUNNING_MAX: usize = 500;
+/// Caller ids of one campaign, those included that are only in use until a call ends.
+const CALLERS_LENT_MAX: usize = 2 * Config::CALLERS_MAX;
+/// Parts of limits that can be lent at once: the whole book is one value.
+const POOLS_MAX: usize = 1_500;
 
 struct Draft<'a> {
     s: State,
@@ -79,8 +84,9 @@ pub(super) fn decide(s: &State, command: &Command, cx: &Context<'_>) -> Result<D
             let direct = Entity::campaign(company, campaign::direct(company));
             let config = Box::new(single_calls(&d.s));
             d.effects.push(Effect::send(direct, campaign::Command::Configure { config }));
-            let loans = lend::returned(&d.s, d.s.loans.clone());
-            lent(&mut d, loans);
+            let mut book = Book::of(&d.s);
+            book.limits_changed(s, &d.s);
+            lent(&mut d, s, book, None);
         }
         Command::AddKey(key) => add_key(&mut d, key)?,
         Command::RevokeKey { key_id } => {
@@ -106,25 +112,18 @@ pub(super) fn decide(s: &State, command: &Command, cx: &Context<'_>) -> Result<D
                 d.gate();
             }
         }
-        Command::Join(wants) => join(&mut d, wants)?,
-        Command::Leave { campaign } => {
-            if s.loans.contains_key(campaign) {
-                d.event(What::Left { campaign: *campaign });
-                let loans = lend::returned(s, d.s.loans.clone());
-                lent(&mut d, loans);
+        Command::Join(wants) => join(&mut d, s, wants)?,
+        Command::Leave(leave) => {
+            let mut book = Book::of(s);
+            if book.leave(s, leave) {
+                d.event(What::Left { campaign: leave.campaign });
+                lent(&mut d, s, book, None);
             }
         }
         Command::Shared { campaign, version, in_use } => {
-            let mut loans = s.loans.clone();
-            if let Some(loan) = loans.get_mut(campaign)
-                && loan.version == *version
-            {
-                for (i, pool) in loan.pools.iter_mut().enumerate() {
-                    pool.held = pool.share.max(in_use.get(i).copied().unwrap_or(0));
-                }
-                let changed = lend::returned(s, loans);
-                lent(&mut d, changed);
-            }
+            let mut book = Book::of(s);
+            book.taken_down(s, *campaign, *version, in_use);
+            lent(&mut d, s, book, None);
         }
         Command::Get => {}
     }
@@ -132,31 +131,43 @@ pub(super) fn decide(s: &State, command: &Command, cx: &Context<'_>) -> Result<D
     Ok(Decision { events: d.events, effects: d.effects, rows: d.rows, reply })
 }
 
-fn join(d: &mut Draft<'_>, wants: &Join) -> Result<(), Rejection> {
-    if d.s.loans.len() >= RUNNING_MAX && !d.s.loans.contains_key(&wants.campaign) {
+fn join(d: &mut Draft<'_>, before: &State, wants: &Join) -> Result<(), Rejection> {
+    if wants.callers.len() > CALLERS_LENT_MAX {
+        return Err(Rejection::Exhausted { what: "caller ids", max: CALLERS_LENT_MAX as u64 });
+    }
+    // Whoever is turned away asks again after a while.
+    let known = d.s.loans.contains_key(&wants.campaign);
+    let pools: usize = d.s.loans.values().map(|l| l.pools.len()).sum();
+    if !known && (d.s.loans.len() >= RUNNING_MAX || pools + wants.callers.len() >= POOLS_MAX) {
         return Err(Rejection::Exhausted { what: "running campaigns", max: RUNNING_MAX as u64 });
     }
-    let day = i32::try_from(d.cx.now.div_euclid(DAY)).unwrap_or(i32::MAX);
-    let loans = lend::join(&d.s, wants, day);
-    d.s.day = day;
-    lent(d, loans);
+    let mut book = Book::of(&d.s);
+    book.turn_to(&d.s, i32::try_from(d.cx.now.div_euclid(DAY)).unwrap_or(i32::MAX));
+    book.join(&d.s, wants);
+    lent(d, before, book, Some(wants.campaign));
     Ok(())
 }
 
-/// Writes changed loans down and tells their campaigns.
-fn lent(d: &mut Draft<'_>, mut loans: Vec<(CampaignId, Loan)>) {
-    if loans.is_empty() {
+/// Writes changed loans down, and tells those campaigns of whom something changed.
+fn lent(d: &mut Draft<'_>, before: &State, mut book: Book, asked: Option<CampaignId>) {
+    let now = d.cx.now;
+    let was = Book::of(before).shares(before, now);
+    let version = d.s.share_version + 1;
+    let mut told = Vec::new();
+    for (campaign, share) in book.shares(&d.s, now) {
+        let Some(loan) = book.loans.get_mut(&campaign) else { continue };
+        if asked == Some(campaign) || was.get(&campaign).is_none_or(|w| *w != share) {
+            loan.version = Share::version_of(loan.wants.session, version);
+            told.push((campaign, Share { version: loan.version, ..share }));
+        }
+    }
+    let same = |(id, loan): &(CampaignId, super::Loan)| d.s.loans.get(id) == Some(loan);
+    let loans: Vec<_> = book.loans.into_iter().filter(|l| !same(l)).collect();
+    if loans.is_empty() && book.spent == d.s.spent && book.day == d.s.day {
         return;
     }
-    let version = d.s.share_version + 1;
-    for (_, loan) in &mut loans {
-        loan.version = version;
-    }
-    let day = d.s.day;
-    d.event(What::Lent { day, version, loans: loans.clone() });
-    let running = u32::try_from(d.s.loans.len()).unwrap_or(u32::MAX);
-    for (campaign, loan) in loans {
-        let share = loan.as_share(&d.s, d.cx.now, running);
+    d.event(What::Lent { day: book.day, version, loans, spent: book.spent });
+    for (campaign, share) in told {
         d.effects.push(Effect::send(
             Entity::campaign(d.cx.me.company, campaign),
             campaign::Command::Share(Box::new(share)),
@@ -180,6 +191,13 @@ fn add_key(d: &mut Draft<'_>, key: &NewKey) -> Result<(), Rejection> {
 }
 
 fn update(d: &mut Draft<'_>, settings: &Update) -> Result<(), Rejection> {
+    let refused = |e: campaign::ConfigError| Rejection::invalid(e.field, e.why);
+    if let Some(limits) = &settings.limits {
+        limits.validate().map_err(refused)?;
+    }
+    if let Some(config) = &settings.single_calls {
+        config.rules().map_err(refused)?;
+    }
     if let Some(callers) = &settings.callers {
         if callers.len() > Config::CALLERS_MAX {
             return Err(Rejection::Exhausted { what: "caller ids", max: Config::CALLERS_MAX as u64 });
@@ -190,6 +208,7 @@ fn update(d: &mut Draft<'_>, settings: &Update) -> Result<(), Rejection> {
             if !plain || callers[..i].iter().any(|c| c.number == caller.number) {
                 return Err(Rejection::invalid("callers", "E.164 numbers such as +15551234567, each once"));
             }
+            caller.limits.validate().map_err(refused)?;
         }
     }
     d.event(What::Updated(Box::new(settings.clone())));

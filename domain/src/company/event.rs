@@ -1,6 +1,6 @@
 //! The state of a company, and what has happened to it.
 
-use super::command::{Join, Share};
+use super::command::Join;
 use crate::campaign::{Config, Limits};
 use crate::id::CampaignId;
 use crate::time::Millis;
@@ -70,8 +70,17 @@ pub struct State {
     /// Campaigns that run, and what is lent to them.
     pub loans: BTreeMap<CampaignId, Loan>,
     pub share_version: u64,
+    /// UTC day number of the quotas and of what was spent.
     pub day: i32,
+    /// Attempts of the day made by campaigns that do not run any more.
+    pub spent: Spent,
 }
+
+/// A limit that is shared: the company's own, or that of a caller id, E.164.
+pub type PoolName = Option<String>;
+
+/// Attempts by pool.
+pub type Spent = BTreeMap<PoolName, u32>;
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Caller {
@@ -106,8 +115,10 @@ pub struct Pool {
     /// Concurrency that has to be reckoned with: what was promised before counts until it is
     /// known to be given back.
     pub held: u32,
-    /// Attempts of the day that were lent.
+    /// Attempts of the day up to which the campaign may go.
     pub quota: u32,
+    /// Attempts of the day that it had made before it joined: they count as spent already.
+    pub base: u32,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -140,6 +151,7 @@ pub enum What {
         day: i32,
         version: u64,
         loans: Vec<(CampaignId, Loan)>,
+        spent: Spent,
     },
     Left {
         campaign: CampaignId,
@@ -182,7 +194,8 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
         }
         What::Closed { reason } => s.closed = Some(reason.clone()),
         What::Opened => s.closed = None,
-        What::Lent { day, version, loans } => {
+        What::Lent { day, version, loans, spent } => {
+            s.spent.clone_from(spent);
             s.day = *day;
             s.share_version = *version;
             for (campaign, loan) in loans {
@@ -192,12 +205,5 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
         What::Left { campaign } => {
             s.loans.remove(campaign);
         }
-    }
-}
-
-impl Loan {
-    /// The share that this loan stands for.
-    pub fn as_share(&self, company: &State, at: Millis, running: u32) -> Share {
-        super::lend::share(company, self, at, running)
     }
 }

@@ -1,10 +1,11 @@
 //! Dividing a company's limits among its running campaigns.
 //!
 //! Nothing is promised twice: concurrency that was lent counts as held until its campaign has said
-//! that it uses no more than its newer, smaller share. Only what is free is lent on.
+//! that it uses no more than its newer, smaller share. Only what is free is lent on. Attempts of a
+//! day are lent in pieces, and those of a campaign that has left still count.
 
-use super::command::{CallerShare, Join, Share};
-use super::event::{Loan, Pool, State};
+use super::command::{CallerShare, Join, Leave, Share};
+use super::event::{Loan, Pool, PoolName, Spent, State};
 use crate::campaign::Limits;
 use crate::id::CampaignId;
 use crate::time::Millis;
@@ -21,161 +22,292 @@ fn piece(limit: u32) -> u32 {
     (limit / 20).clamp(1, 1_000)
 }
 
-/// Limits of the pool that stands at `index` of this loan: the company's own, or a caller id's.
-fn limits_of(s: &State, wants: &Join, index: usize) -> Limits {
-    if index == 0 {
-        return s.limits;
-    }
-    let number = wants.callers.get(index - 1);
-    match s.callers.iter().find(|c| Some(&c.number) == number) {
-        Some(caller) => caller.limits,
-        // Not (any more) a number of this company: it lends nothing of it.
-        None => NOTHING,
+/// Limits of a pool: the company's own, or a caller id's. `None`: it is not (any more) a number of
+/// this company, which lends nothing of it.
+fn limits_of(s: &State, pool: &PoolName) -> Option<Limits> {
+    match pool {
+        None => Some(s.limits),
+        Some(number) => s.callers.iter().find(|c| c.number == *number).map(|c| c.limits),
     }
 }
 
-/// A marker: 0 would mean unlimited.
-const NOTHING: Limits = Limits { concurrency: UNLIMITED - 1, milli_cps: 0, attempts_a_day: 0 };
-
-fn concurrency_of(limits: Limits) -> u32 {
-    if limits == NOTHING { 0 } else { limit(limits.concurrency) }
+/// Attempts of a day; none of a number that is not the company's.
+fn a_day(s: &State, pool: &PoolName) -> u32 {
+    limits_of(s, pool).map_or(0, |l| limit(l.attempts_a_day))
 }
 
-/// Where the pool of one loan stands in another.
-fn same_pool(a: &Join, index: usize, b: &Join) -> Option<usize> {
-    if index == 0 {
-        return Some(0);
+/// The names of a loan's pools, in their order.
+fn names(wants: &Join) -> impl Iterator<Item = PoolName> + '_ {
+    std::iter::once(None).chain(wants.callers.iter().cloned().map(Some))
+}
+
+/// Attempts made on the day of the book, by pool, as far as the campaign has said.
+fn used(wants: &Join, day: i32, index: usize) -> u32 {
+    match (wants.day == day, index) {
+        (false, _) => 0,
+        (true, 0) => wants.used_today,
+        (true, i) => wants.callers_today.get(i - 1).copied().unwrap_or(0),
     }
-    let number = a.callers.get(index - 1)?;
-    b.callers.iter().position(|c| c == number).map(|i| i + 1)
 }
 
-/// The loans after `wants` has joined (or asked anew), those that changed only.
-pub(super) fn join(s: &State, wants: &Join, day: i32) -> Vec<(CampaignId, Loan)> {
-    let mut loans = s.loans.clone();
-    if day != s.day {
-        loans.values_mut().flat_map(|l| l.pools.iter_mut()).for_each(|p| p.quota = 0);
+/// What is lent to whom, being changed.
+pub(super) struct Book {
+    pub day: i32,
+    pub loans: BTreeMap<CampaignId, Loan>,
+    pub spent: Spent,
+}
+
+impl Book {
+    pub fn of(s: &State) -> Book {
+        Book { day: s.day, loans: s.loans.clone(), spent: s.spent.clone() }
     }
-    let pools = wants.callers.len() + 1;
-    let mut loan = loans.remove(&wants.campaign).unwrap_or_else(|| Loan {
-        wants: wants.clone(),
-        pools: Vec::new(),
-        version: 0,
-    });
-    if loan.wants.callers != wants.callers {
-        // Places have moved; what is in use of each is told anew.
-        loan.pools.clear();
-    }
-    loan.pools.resize(pools, Pool::default());
-    for (i, pool) in loan.pools.iter_mut().enumerate() {
-        let used = wants.in_use.get(i).copied().unwrap_or(0);
-        pool.held = pool.held.max(used).min(UNLIMITED);
-    }
-    loan.wants = wants.clone();
-    lend_attempts(s, &loans, &mut loan, day);
-    loans.insert(wants.campaign, loan);
-    divide(s, &mut loans);
-    changed(s, loans, Some(wants.campaign))
-}
 
-/// The loans after a campaign has left or has given something back.
-pub(super) fn returned(s: &State, mut loans: BTreeMap<CampaignId, Loan>) -> Vec<(CampaignId, Loan)> {
-    divide(s, &mut loans);
-    changed(s, loans, None)
-}
-
-fn changed(
-    s: &State,
-    loans: BTreeMap<CampaignId, Loan>,
-    always: Option<CampaignId>,
-) -> Vec<(CampaignId, Loan)> {
-    let count = loans.len() != s.loans.len();
-    loans
-        .into_iter()
-        .filter(|(id, loan)| {
-            // With another number of campaigns, everybody's rate changes.
-            count || Some(*id) == always || s.loans.get(id).is_none_or(|old| old.pools != loan.pools)
-        })
-        .collect()
-}
-
-/// Gives the asking campaign another piece of the day's attempts where its own are used up.
-fn lend_attempts(s: &State, others: &BTreeMap<CampaignId, Loan>, loan: &mut Loan, day: i32) {
-    for i in 0..loan.pools.len() {
-        let a_day = limits_of(s, &loan.wants, i).attempts_a_day;
-        if a_day == 0 {
-            loan.pools[i].quota = UNLIMITED;
-            continue;
+    /// On a new day nobody has made an attempt yet. Days never go back, whatever a clock says.
+    pub fn turn_to(&mut self, s: &State, day: i32) {
+        if day <= self.day {
+            return;
         }
-        let used = match (loan.wants.day == day, i) {
-            (false, _) => 0,
-            (true, 0) => loan.wants.used_today,
-            (true, i) => loan.wants.callers_today.get(i - 1).copied().unwrap_or(0),
-        };
-        if loan.pools[i].quota == UNLIMITED {
-            loan.pools[i].quota = used;
-        }
-        if used >= loan.pools[i].quota {
-            let lent: u32 = others
-                .values()
-                .filter_map(|o| same_pool(&loan.wants, i, &o.wants).and_then(|at| o.pools.get(at)))
-                .map(|p| if p.quota == UNLIMITED { 0 } else { p.quota })
-                .fold(loan.pools[i].quota, u32::saturating_add);
-            loan.pools[i].quota += piece(a_day).min(a_day.saturating_sub(lent));
-        }
-    }
-}
-
-/// Equal shares of every pool, none larger than what its campaign can use, none promised while
-/// another still holds it.
-fn divide(s: &State, loans: &mut BTreeMap<CampaignId, Loan>) {
-    let ids: Vec<CampaignId> = loans.keys().copied().collect();
-    // The company's own pool, then each caller id's, over all campaigns that name it.
-    let mut groups: BTreeMap<Option<String>, Vec<(CampaignId, usize)>> = BTreeMap::new();
-    for id in &ids {
-        let Some(loan) = loans.get(id) else { continue };
-        groups.entry(None).or_default().push((*id, 0));
-        for (i, number) in loan.wants.callers.iter().enumerate() {
-            groups.entry(Some(number.clone())).or_default().push((*id, i + 1));
-        }
-    }
-    for members in groups.values() {
-        let Some((first, index)) = members.first() else { continue };
-        let Some(loan) = loans.get(first) else { continue };
-        let total = concurrency_of(limits_of(s, &loan.wants, *index));
-        let wants: Vec<u32> =
-            members.iter().map(|(id, _)| loans.get(id).map_or(0, |l| limit(l.wants.concurrency))).collect();
-        let targets = fair(total, &wants);
-        // Shrink first: what is given back counts once it is known to be unused.
-        let mut held: u64 = 0;
-        for ((id, index), target) in members.iter().zip(&targets) {
-            if let Some(pool) = loans.get_mut(id).and_then(|l| l.pools.get_mut(*index)) {
-                pool.share = pool.share.min(*target);
-                held += u64::from(pool.held.max(pool.share));
+        self.day = day;
+        self.spent.clear();
+        for loan in self.loans.values_mut() {
+            for (name, pool) in names(&loan.wants).zip(&mut loan.pools) {
+                pool.base = 0;
+                pool.quota = if a_day(s, &name) == UNLIMITED { UNLIMITED } else { 0 };
             }
         }
-        for ((id, index), target) in members.iter().zip(&targets) {
-            if let Some(pool) = loans.get_mut(id).and_then(|l| l.pools.get_mut(*index)) {
-                let mine = pool.held.max(pool.share);
-                let room = u64::from(total).saturating_sub(held);
-                let more = u64::from(target.saturating_sub(mine)).min(room);
-                let share = if *target > pool.share {
-                    // Up to what it holds anyway, and beyond that only what is free.
-                    (*target).min(mine.saturating_add(u32::try_from(more).unwrap_or(UNLIMITED)))
-                } else {
-                    pool.share
-                };
-                if total == UNLIMITED {
-                    pool.share = *target;
-                    pool.held = 0;
-                } else {
-                    pool.share = share;
-                    let now = mine.max(share);
-                    held += u64::from(now - mine);
-                    pool.held = now;
+    }
+
+    /// A campaign joins, or asks anew.
+    pub fn join(&mut self, s: &State, wants: &Join) {
+        let old = self.loans.remove(&wants.campaign);
+        let mut before: BTreeMap<PoolName, Pool> =
+            old.iter().flat_map(|l| names(&l.wants).zip(l.pools.iter().copied())).collect();
+        let pools = names(wants).enumerate().map(|(i, name)| {
+            let used = used(wants, self.day, i);
+            // What it made in an earlier session is among what was spent.
+            let mut pool =
+                before.remove(&name).unwrap_or(Pool { base: used, quota: used, ..Pool::default() });
+            pool.held = pool.held.max(wants.in_use.get(i).copied().unwrap_or(0));
+            pool
+        });
+        let pools = pools.collect();
+        for (name, pool) in before {
+            self.spend(name, if pool.quota == UNLIMITED { 0 } else { pool.quota - pool.base });
+        }
+        let version = old.map_or(0, |l| l.version);
+        self.loans.insert(wants.campaign, Loan { wants: wants.clone(), pools, version });
+        self.lend_attempts(s, wants);
+        self.divide(s);
+    }
+
+    /// A campaign has ceased to run. Whether it was among the borrowers.
+    pub fn leave(&mut self, s: &State, leave: &Leave) -> bool {
+        let Some(loan) = self.loans.remove(&leave.campaign) else { return false };
+        let told = Join {
+            day: leave.day,
+            used_today: leave.used_today,
+            callers_today: leave.callers_today.clone(),
+            ..loan.wants.clone()
+        };
+        for (i, (name, pool)) in names(&loan.wants).zip(&loan.pools).enumerate() {
+            self.spend(name, used(&told, self.day, i).saturating_sub(pool.base));
+        }
+        self.divide(s);
+        true
+    }
+
+    /// A campaign has taken down its share and says what it still uses.
+    pub fn taken_down(&mut self, s: &State, campaign: CampaignId, version: u64, in_use: &[u32]) {
+        let Some(loan) = self.loans.get_mut(&campaign).filter(|l| l.version == version) else { return };
+        for (i, pool) in loan.pools.iter_mut().enumerate() {
+            pool.held = pool.share.max(in_use.get(i).copied().unwrap_or(0));
+        }
+        self.divide(s);
+    }
+
+    /// The limits are others now. Where fewer attempts a day are allowed than before, everybody
+    /// has to ask again, with what they have used by then.
+    pub fn limits_changed(&mut self, before: &State, s: &State) {
+        for loan in self.loans.values_mut() {
+            for (i, (name, pool)) in names(&loan.wants).zip(&mut loan.pools).enumerate() {
+                let (was, is) = (a_day(before, &name), a_day(s, &name));
+                if is == UNLIMITED {
+                    pool.quota = UNLIMITED;
+                } else if is < was || pool.quota == UNLIMITED {
+                    pool.quota = pool.base.max(used(&loan.wants, self.day, i));
                 }
             }
         }
+        self.divide(s);
+    }
+
+    fn spend(&mut self, pool: PoolName, attempts: u32) {
+        if attempts > 0 {
+            let spent = self.spent.entry(pool).or_default();
+            *spent = spent.saturating_add(attempts);
+        }
+    }
+
+    /// Attempts of the day that were made by campaigns that have left, or are lent.
+    fn out(&self, name: &PoolName) -> u32 {
+        let spent = self.spent.get(name).copied().unwrap_or(0);
+        self.loans
+            .values()
+            .filter_map(|l| names(&l.wants).zip(&l.pools).find(|(of, _)| of == name).map(|(_, pool)| pool))
+            .map(|p| if p.quota == UNLIMITED { 0 } else { p.quota.saturating_sub(p.base) })
+            .fold(spent, u32::saturating_add)
+    }
+
+    /// Gives the asking campaign another piece of the day's attempts where its own are used up; one
+    /// that rests gives back what it has not used.
+    fn lend_attempts(&mut self, s: &State, wants: &Join) {
+        for (i, name) in names(wants).enumerate() {
+            let a_day = a_day(s, &name);
+            let used = used(wants, self.day, i);
+            let Some(pool) = self.loans.get_mut(&wants.campaign).and_then(|l| l.pools.get_mut(i)) else {
+                continue;
+            };
+            if a_day == UNLIMITED {
+                pool.quota = UNLIMITED;
+                continue;
+            }
+            if wants.idle || pool.quota == UNLIMITED || used > pool.quota {
+                pool.quota = used.max(pool.base);
+            }
+            if !wants.idle && used >= pool.quota {
+                let more = piece(a_day).min(a_day.saturating_sub(self.out(&name)));
+                if let Some(pool) = self.loans.get_mut(&wants.campaign).and_then(|l| l.pools.get_mut(i)) {
+                    pool.quota += more;
+                }
+            }
+        }
+    }
+
+    /// The pools by name, and who has a part in each.
+    fn groups(&self) -> BTreeMap<PoolName, Vec<(CampaignId, usize)>> {
+        let mut groups: BTreeMap<PoolName, Vec<(CampaignId, usize)>> = BTreeMap::new();
+        for (id, loan) in &self.loans {
+            for (i, name) in names(&loan.wants).enumerate() {
+                groups.entry(name).or_default().push((*id, i));
+            }
+        }
+        groups
+    }
+
+    fn wants(&self, id: CampaignId) -> Option<&Join> {
+        self.loans.get(&id).map(|l| &l.wants)
+    }
+
+    fn pool(&mut self, (id, index): (CampaignId, usize)) -> Option<&mut Pool> {
+        self.loans.get_mut(&id).and_then(|l| l.pools.get_mut(index))
+    }
+
+    /// Equal shares of every pool, none larger than what its campaign can use, none promised while
+    /// another still holds it.
+    fn divide(&mut self, s: &State) {
+        for (name, members) in self.groups() {
+            let total = limits_of(s, &name).map_or(0, |l| limit(l.concurrency));
+            let targets = self.targets(total, &members);
+            let total = if total == UNLIMITED { u64::MAX } else { u64::from(total) };
+            // Shrink first: what is given back counts once it is known to be unused.
+            let mut held: u64 = 0;
+            for (member, target) in members.iter().zip(&targets) {
+                if let Some(pool) = self.pool(*member) {
+                    pool.share = pool.share.min(*target);
+                    held += u64::from(pool.held.max(pool.share));
+                }
+            }
+            for (member, target) in members.iter().zip(&targets) {
+                let Some(pool) = self.pool(*member) else { continue };
+                // Up to what it holds anyway, and beyond that only what is free.
+                let mine = pool.held.max(pool.share);
+                let free = u32::try_from(total.saturating_sub(held)).unwrap_or(UNLIMITED);
+                pool.share = pool.share.max((*target).min(mine.saturating_add(free)));
+                pool.held = mine.max(pool.share);
+                held += u64::from(pool.held - mine);
+            }
+        }
+    }
+
+    /// Those who work come first; what they leave goes to those who rest.
+    fn targets(&self, total: u32, members: &[(CampaignId, usize)]) -> Vec<u32> {
+        let wish = |busy: bool| -> Vec<u32> {
+            members
+                .iter()
+                .map(|(id, _)| match self.wants(*id) {
+                    Some(wants) if wants.idle != busy => limit(wants.concurrency),
+                    _ => 0,
+                })
+                .collect()
+        };
+        let busy = fair(total, &wish(true));
+        let rest = if total == UNLIMITED {
+            UNLIMITED
+        } else {
+            total.saturating_sub(busy.iter().fold(0, |sum, x| sum.saturating_add(*x)))
+        };
+        busy.iter().zip(fair(rest, &wish(false))).map(|(a, b)| a.saturating_add(b)).collect()
+    }
+
+    /// What every campaign is told of its loan.
+    pub fn shares(&self, s: &State, at: Millis) -> BTreeMap<CampaignId, Share> {
+        let mut rates: BTreeMap<(CampaignId, usize), [u32; 2]> = BTreeMap::new();
+        for (name, members) in self.groups() {
+            let whole = limits_of(s, &name).map_or(UNLIMITED, |l| limit(l.milli_cps));
+            for (member, rate) in members.iter().zip(self.rates(whole, &members)) {
+                rates.insert(*member, [rate, whole]);
+            }
+        }
+        let rate = |id, index| rates.get(&(id, index)).copied().unwrap_or([1, 1]);
+        self.loans
+            .iter()
+            .map(|(id, loan)| {
+                let [milli_cps, company] = rate(*id, 0);
+                let callers = loan.pools.iter().enumerate().skip(1).map(|(i, pool)| {
+                    let [milli_cps, number] = rate(*id, i);
+                    CallerShare {
+                        concurrency: pool.share,
+                        milli_cps,
+                        quota: pool.quota,
+                        whole_milli_cps: [company, number],
+                    }
+                });
+                let own = loan.pools.first().copied().unwrap_or_default();
+                let share = Share {
+                    version: loan.version,
+                    concurrency: own.share,
+                    milli_cps,
+                    day: self.day,
+                    quota: own.quota,
+                    callers: callers.collect(),
+                    at,
+                };
+                (*id, share)
+            })
+            .collect()
+    }
+
+    /// Parts of a rate. Who rests may begin at any time, and asks at once for a part of its own.
+    fn rates(&self, whole: u32, members: &[(CampaignId, usize)]) -> Vec<u32> {
+        if whole == UNLIMITED {
+            return vec![UNLIMITED; members.len()];
+        }
+        let wants = |id| self.wants(id).map_or((0, false), |w| (limit(w.milli_cps), w.idle));
+        let busy: Vec<u32> = members
+            .iter()
+            .map(|(id, _)| wants(*id))
+            .map(|(rate, idle)| if idle { 0 } else { rate })
+            .collect();
+        let parts = fair(whole, &busy);
+        let working = u32::try_from(busy.iter().filter(|w| **w > 0).count()).unwrap_or(UNLIMITED);
+        members
+            .iter()
+            .zip(parts)
+            .map(|((id, _), part)| match wants(*id) {
+                (rate, true) => rate.min(whole / working.saturating_add(1)).max(1),
+                (_, false) => part.max(1),
+            })
+            .collect()
     }
 }
 
@@ -207,38 +339,10 @@ fn fair(total: u32, wants: &[u32]) -> Vec<u32> {
     }
 }
 
-/// What a campaign is told of its loan.
-pub(super) fn share(s: &State, loan: &Loan, at: Millis, running: u32) -> Share {
-    let rate = |index: usize| {
-        let total = limits_of(s, &loan.wants, index).milli_cps;
-        if total == 0 {
-            return UNLIMITED;
-        }
-        let sharers = if index == 0 {
-            running
-        } else {
-            let same = s.loans.values().filter(|o| same_pool(&loan.wants, index, &o.wants).is_some());
-            u32::try_from(same.count()).unwrap_or(UNLIMITED)
-        };
-        (total / sharers.max(1)).max(1)
-    };
-    let pool = |index: usize| loan.pools.get(index).copied().unwrap_or_default();
-    Share {
-        version: loan.version,
-        concurrency: pool(0).share,
-        milli_cps: rate(0),
-        day: s.day,
-        quota: pool(0).quota,
-        callers: (1..loan.pools.len())
-            .map(|i| CallerShare { concurrency: pool(i).share, milli_cps: rate(i), quota: pool(i).quota })
-            .collect(),
-        at,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn equal_parts_and_the_rest_to_whoever_can_use_it() {
@@ -248,5 +352,28 @@ mod tests {
         assert_eq!(fair(0, &[5]), [0]);
         assert_eq!(fair(UNLIMITED, &[7, UNLIMITED]), [7, UNLIMITED]);
         assert_eq!(fair(11, &[UNLIMITED; 3]).iter().sum::<u32>(), 11);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_never_exceed_the_whole_and_nothing_wanted_is_left(
+            total in prop_oneof![0..50u32, Just(UNLIMITED), any::<u32>()],
+            wants in prop::collection::vec(prop_oneof![0..20u32, Just(UNLIMITED), any::<u32>()], 0..12),
+        ) {
+            let parts = fair(total, &wants);
+            let sum: u64 = parts.iter().map(|p| u64::from(*p)).sum();
+            let wanted: u64 = wants.iter().map(|w| u64::from(*w)).sum();
+            prop_assert!(parts.iter().zip(&wants).all(|(p, w)| p <= w));
+            if total == UNLIMITED {
+                prop_assert_eq!(sum, wanted);
+            } else {
+                prop_assert_eq!(sum, wanted.min(u64::from(total)));
+                // Nobody gets less than another who did not want more.
+                for (p, w) in parts.iter().zip(&wants) {
+                    let most = parts.iter().max().copied().unwrap_or(0);
+                    prop_assert!(p == w || p.saturating_add(1) >= most, "{parts:?} of {total} for {wants:?}");
+                }
+            }
+        }
     }
 }

@@ -6,8 +6,8 @@ mod decide;
 mod event;
 mod lend;
 
-pub use command::{CallerShare, Command, Join, NewKey, Reply, Share, Update};
-pub use event::{ApiKey, Caller, Event, Loan, Pool, Scope, State, What};
+pub use command::{CallerShare, Command, Join, Leave, NewKey, Reply, Share, Update};
+pub use event::{ApiKey, Caller, Event, Loan, Pool, PoolName, Scope, Spent, State, What};
 
 use crate::id::{Entity, Kind};
 use crate::machine::{Context, Decision, Machine, Rejection};

@@ -8,6 +8,9 @@ use crate::machine::{Context, Decision, Machine, Rejection};
 use crate::row::{ConsentEntry, DncEntry, Fact, RowKey, RowWrite};
 use crate::sealed::Sealed;
 
+/// Sealed bytes of one note.
+const NOTE_BYTES_MAX: usize = 16_000;
+
 fn counted_key(me: Entity, call: CallId) -> RowKey {
     RowKey::Counted { company: me.company, customer: CustomerId(me.id), call }
 }
@@ -18,9 +21,15 @@ pub(super) fn facts(me: Entity, s: &State, command: &Command) -> Vec<Fact> {
         Command::Recognise(r) => {
             let key = (r.new_key.is_some() && !Customer::exists(s))
                 .then_some(Fact::Row(RowKey::CustomerKey { company, customer }));
-            [Some(Fact::Row(counted_key(me, r.call))), key].into_iter().flatten().collect()
+            let mut facts = to_create(me, s);
+            facts.extend([Some(Fact::Row(counted_key(me, r.call))), key].into_iter().flatten());
+            facts
         }
-        Command::CallEnded(c) => vec![Fact::Row(counted_key(me, c.call))],
+        Command::CallEnded(c) => {
+            let mut facts = to_create(me, s);
+            facts.push(Fact::Row(counted_key(me, c.call)));
+            facts
+        }
         Command::Enrich(_)
         | Command::DoNotCall { .. }
         | Command::AllowCalls
@@ -29,6 +38,15 @@ pub(super) fn facts(me: Entity, s: &State, command: &Command) -> Vec<Fact> {
         | Command::Note { .. }
         | Command::Get => Vec::new(),
     }
+}
+
+/// What may have been said of a person before they were known.
+fn to_create(me: Entity, s: &State) -> Vec<Fact> {
+    let (company, customer) = (me.company, CustomerId(me.id));
+    if Customer::exists(s) {
+        return Vec::new();
+    }
+    vec![Fact::Row(RowKey::Dnc { company, customer }), Fact::Row(RowKey::Consent { company, customer })]
 }
 
 struct Draft<'a> {
@@ -50,10 +68,21 @@ impl Draft<'_> {
         self.events.push(event);
     }
 
-    fn create(&mut self, phone: &Sealed, last4: [u8; 4]) {
-        if !Customer::exists(&self.s) {
-            self.record(What::Created { phone: phone.clone(), last4 }, Entry::CustomerCreated);
+    fn create(&mut self, phone: &Sealed, last4: [u8; 4]) -> Result<(), Rejection> {
+        if Customer::exists(&self.s) {
+            return Ok(());
         }
+        let (company, customer) = (self.cx.me.company, CustomerId(self.cx.me.id));
+        let dnc: Option<DncEntry> = self.cx.facts.row(&RowKey::Dnc { company, customer })?;
+        let consent: Option<ConsentEntry> = self.cx.facts.row(&RowKey::Consent { company, customer })?;
+        self.record(What::Created { phone: phone.clone(), last4 }, Entry::CustomerCreated);
+        if let Some(DncEntry { source, .. }) = dnc {
+            self.record(What::DoNotCall { source }, Entry::DoNotCall { source });
+        }
+        if let Some(ConsentEntry { basis, revoked_at: None, .. }) = consent {
+            self.record(What::Consented { basis }, Entry::ConsentGiven { basis });
+        }
+        Ok(())
     }
 }
 
@@ -77,7 +106,7 @@ pub(super) fn decide(
                 }
                 d.rows.push(RowWrite::set(row, new_key));
             }
-            d.create(&r.phone, r.last4);
+            d.create(&r.phone, r.last4)?;
             if !seen {
                 counted = true;
                 d.rows.push(RowWrite::mark(key));
@@ -87,7 +116,7 @@ pub(super) fn decide(
         Command::CallEnded(c) => {
             let key = counted_key(cx.me, c.call);
             counted = !cx.facts.present(&key)?;
-            d.create(&c.phone, c.last4);
+            d.create(&c.phone, c.last4)?;
             if counted {
                 d.rows.push(RowWrite::mark(key));
             }
@@ -133,6 +162,9 @@ pub(super) fn decide(
         }
         _ if !returning => return Err(Rejection::NotFound("customer")),
         Command::Enrich(e) => enrich(&mut d, e)?,
+        Command::Note { text } if text.0.len() > NOTE_BYTES_MAX => {
+            return Err(Rejection::invalid("text", "a note takes at most 16 kB"));
+        }
         Command::Note { text } => d.record(What::Noted, Entry::NoteAdded { text: text.clone() }),
         Command::Get => {}
     }

@@ -99,7 +99,10 @@ async fn the_agent_ends_when_the_person_waits_and_the_document_goes_on() {
     let end = world.sim.log.snapshot().call_ends().next().expect("ended").clone();
     assert_eq!(end.by, HangUp::Document);
     let snapshot = world.sim.log.snapshot();
-    assert_eq!(snapshot.conversations().next().map(|end| end.by.as_str()), Some("peer"));
+    // The orchestrator's side has ended it; on a busy machine its socket may be gone before the
+    // closing handshake is through.
+    let by = snapshot.conversations().next().map(|end| end.by.clone());
+    assert!(matches!(by.as_deref(), Some("peer" | "broken")), "{by:?}");
     assert_eq!(snapshot.agent_conversations().next().and_then(|end| end.code), Some(1000));
 }
 

@@ -57,7 +57,7 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  \
     tandem call list --since 2h --disposition no_answer\n  \
-    tandem call list --phone '+1 555 123 4567' --limit 0 --json | jq -r .call_id")]
+    tandem call list --phone '+1 212 555 0123' --limit 0 --json | jq -r .call_id")]
 pub struct List {
     /// Of this campaign only.
     #[arg(long, value_name = "ID")]
@@ -152,7 +152,7 @@ impl List {
                 .await?;
             pages.read(answer.calls.len(), answer.next_page_token);
             for call in &answer.calls {
-                if out.is_json() { out.answer(call, |_| Vec::new())? } else { table.row(row(call)) }
+                if out.is_json() { out.item(call, |_| String::new())? } else { table.row(row(call)) }
             }
         }
         finish_list(out, &table, pages.is_more())

@@ -15,7 +15,7 @@ use tandem_proto::v1;
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  \
-    tandem call place '+1 555 123 4567' --agent agent_01 --var order=A-17 --watch\n  \
+    tandem call place '+1 212 555 0123' --agent agent_01 --var order=A-17 --watch\n  \
     tandem call place '030 901820' --region DE --not-before 2h --priority high\n\n\
     What is not said here is as the company's single calls are set.")]
 pub struct Place {

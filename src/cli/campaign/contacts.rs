@@ -15,7 +15,7 @@ use v1::explain_contact_request::Who;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  \
     tandem campaign explain ID\n  \
-    tandem campaign explain ID --phone '+1 555 123 4567'\n  \
+    tandem campaign explain ID --phone '+1 212 555 0123'\n  \
     tandem campaign explain ID --contact 17 --at 2h")]
 pub struct Explain {
     /// The id of the campaign.
@@ -71,7 +71,7 @@ pub async fn list(
         pages.read(answer.contacts.len(), answer.next_page_token);
         for contact in &answer.contacts {
             if out.is_json() {
-                out.answer(contact, |_| Vec::new())?
+                out.item(contact, |_| String::new())?
             } else {
                 table.row(show::contact_row(contact))
             }

@@ -76,7 +76,7 @@ pub enum Command {
 #[command(after_help = "Examples:\n  \
     tandem campaign example > campaign.toml\n  \
     tandem campaign create --config campaign.toml\n  \
-    tandem campaign create 'Spring reminders' --caller-id +15551230001 --agent agent_01 --concurrency 20\n\n\
+    tandem campaign create 'Spring reminders' --caller-id +12025550100 --agent agent_01 --concurrency 20\n\n\
     Options win over the file.")]
 pub struct Create {
     /// What people call it; may stand in the file instead.
@@ -210,7 +210,11 @@ async fn list(client: &Client, out: &mut Output, paging: &Paging) -> Result<(), 
         let answer = client.ask(request, list).await?;
         pages.read(answer.campaigns.len(), answer.next_page_token);
         for campaign in &answer.campaigns {
-            if out.is_json() { out.answer(campaign, |_| Vec::new())? } else { table.row(show::row(campaign)) }
+            if out.is_json() {
+                out.item(campaign, |_| String::new())?
+            } else {
+                table.row(show::row(campaign))
+            }
         }
     }
     finish_list(out, &table, pages.is_more())

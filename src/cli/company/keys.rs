@@ -57,7 +57,7 @@ impl Keys {
                 let list = async |channel, request| service(channel).list_keys(request).await;
                 let answer = client.ask(request, list).await?;
                 if out.is_json() {
-                    return answer.keys.iter().try_for_each(|key| out.answer(key, |_| Vec::new()));
+                    return answer.keys.iter().try_for_each(|key| out.item(key, |_| String::new()));
                 }
                 let mut table = show::key_table();
                 answer.keys.iter().for_each(|key| table.row(show::key_row(key)));

@@ -62,7 +62,7 @@ pub struct Which {
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  \
-    TANDEM_KEY=$ADMIN_TOKEN tandem company create Acme --caller-id +15551230001 --key-out acme.key\n  \
+    TANDEM_KEY=$ADMIN_TOKEN tandem company create Acme --caller-id +12025550100 --key-out acme.key\n  \
     tandem --key-file acme.key company get\n\n\
     The secret of the first key is shown once and stored nowhere; --key-out puts it into a file that only you can read.")]
 pub struct Create {
@@ -230,7 +230,7 @@ async fn list(client: &Client, out: &mut Output, paging: &Paging) -> Result<(), 
         let answer = client.ask(request, list).await?;
         pages.read(answer.companies.len(), answer.next_page_token);
         for company in &answer.companies {
-            if out.is_json() { out.answer(company, |_| Vec::new())? } else { table.row(show::row(company)) }
+            if out.is_json() { out.item(company, |_| String::new())? } else { table.row(show::row(company)) }
         }
     }
     finish_list(out, &table, pages.is_more())

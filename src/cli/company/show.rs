@@ -35,10 +35,9 @@ pub fn company(company: &v1::Company) -> Vec<String> {
         .add("running campaigns", company.running_campaigns.to_string());
     for caller in &company.caller_ids {
         let limits = caller.limits.unwrap_or_default();
-        let limits = if limits == v1::Limits::default() {
-            String::new()
-        } else {
-            format!(" ({})", limits_line(&limits))
+        let limits = match limits_line(&limits) {
+            none if none == "none" => String::new(),
+            limits => format!(" ({limits})"),
         };
         card.add("caller id", format!("{}{limits}", caller.number));
     }

@@ -17,7 +17,7 @@ use v1::import_do_not_call_request::Content;
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example:\n  \
-    tandem customer update '+1 555 123 4567' --name 'Ada Lovelace' --tag vip --var plan=gold\n\n\
+    tandem customer update '+1 212 555 0123' --name 'Ada Lovelace' --tag vip --var plan=gold\n\n\
     What is not said stays as it is; an empty text removes it.")]
 pub struct Update {
     /// A phone number, or the id of a customer.

@@ -47,7 +47,7 @@ pub enum Command {
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  \
-    tandem customer lookup '+1 555 123 4567'\n  \
+    tandem customer lookup '+1 212 555 0123'\n  \
     tandem customer lookup 5551234567 --region US --call-id 01990c1e-8b1c-7cc0-9a51-0242ac120002\n\n\
     The same call id is counted once, however often it is looked up.")]
 pub struct Lookup {
@@ -130,7 +130,7 @@ async fn history(client: &Client, out: &mut Output, who: &str, paging: &Paging) 
         pages.read(answer.entries.len(), answer.next_page_token);
         for entry in &answer.entries {
             if out.is_json() {
-                out.answer(entry, |_| Vec::new())?;
+                out.item(entry, |_| String::new())?;
             } else {
                 table.row([time::shown(entry.at.as_ref()), entry.number.to_string(), show::entry(entry)]);
             }

@@ -37,7 +37,7 @@ fn parse(text: &str) -> Result<(CampaignFile, Vec<Key>), Problems> {
     let mut root = reader.root();
     let name = root.optional("name", "\"Spring reminders\"", "What people call the campaign.");
     let about = "Numbers to call from, each one of the company's: 1 to 64.";
-    let caller_ids: Option<Vec<String>> = root.optional("caller_ids", "[\"+15551230001\"]", about);
+    let caller_ids: Option<Vec<String>> = root.optional("caller_ids", "[\"+12025550100\"]", about);
     let about = "Name of a carrier in the node's configuration, or external.";
     let carrier = root.optional("carrier", "\"twilio\"", about);
     let mut plan = v1::Plan { carrier, ..Default::default() };
@@ -240,7 +240,7 @@ mod tests {
     fn the_example_is_a_campaign() {
         let (file, keys) = parse(&example()).unwrap();
         assert_eq!(file.name.as_deref(), Some("Spring reminders"));
-        assert_eq!(file.settings.caller_ids, ["+15551230001"]);
+        assert_eq!(file.settings.caller_ids, ["+12025550100"]);
         // With every # of a key taken away but those that need others.
         let bare: String = example()
             .lines()

@@ -1,5 +1,6 @@
 //! The agent's side of a conversation: opened, and opened again where that may help.
 
+use super::opening;
 use futures_util::future::BoxFuture;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -152,6 +153,11 @@ impl AgentLink {
         was_ready.then_some(Happening::Lost)
     }
 
+    /// Should it be opened again, then in the middle of a conversation.
+    pub fn resume(&mut self) {
+        self.opening = Arc::new(opening::resumed((*self.opening).clone()));
+    }
+
     /// Passes the caller's voice on. Before the agent listens its last second is kept, once there is a socket; what was
     /// said before that nobody hears.
     pub fn hear(&mut self, payload: &str) {
@@ -219,5 +225,119 @@ fn why(error: &OpenError) -> (AgentEnd, Option<Duration>) {
         OpenError::Credentials { status } => (refused(*status, "credentials"), None),
         OpenError::UnknownAgent => (refused(404, "unknown_agent"), None),
         OpenError::Refused { status } => (refused(*status, "refused"), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+    use std::collections::VecDeque;
+    use tandem_providers::agent::{AudioFormat, Receiver, channel};
+
+    /// What one try to open comes to: a refusal, or the events of a conversation that then stays silent.
+    type Try = Result<Vec<AgentEvent>, OpenError>;
+
+    #[derive(Default)]
+    struct Scripted {
+        tries: Mutex<VecDeque<Try>>,
+        first_messages: Mutex<Vec<Option<String>>>,
+    }
+
+    #[async_trait]
+    impl VoiceAgent for Scripted {
+        async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
+            use futures_util::StreamExt as _;
+            self.first_messages.lock().push(opening.first_message.clone());
+            let next = self.tries.lock().pop_front();
+            let events = next.unwrap_or(Err(OpenError::Server { status: 500 }))?;
+            let (sender, commands) = channel();
+            let silence = futures_util::stream::once(async move {
+                let _commands = commands;
+                std::future::pending::<AgentEvent>().await
+            });
+            let events = futures_util::stream::iter(events).chain(silence);
+            Ok(Session { sender, receiver: Receiver::new(events) })
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(12);
+
+    fn link(tries: Vec<Try>) -> (AgentLink, Arc<Scripted>) {
+        let scripted = Arc::new(Scripted { tries: Mutex::new(tries.into()), ..Scripted::default() });
+        let opening = Opening { first_message: Some("Hello".into()), ..Opening::default() };
+        (AgentLink::new(scripted.clone(), opening, 4, PATIENCE), scripted)
+    }
+
+    fn ready() -> AgentEvent {
+        AgentEvent::Ready {
+            conversation_id: "c".into(),
+            input_format: AudioFormat::ULAW_8000,
+            output_format: AudioFormat::ULAW_8000,
+        }
+    }
+
+    fn dropped(code: u16) -> AgentEvent {
+        AgentEvent::Ended(AgentEnd::Dropped { code })
+    }
+
+    fn opened(scripted: &Scripted) -> usize {
+        scripted.first_messages.lock().len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_cannot_be_reached_is_given_up_after_so_many_tries() {
+        let (mut link, scripted) = link(vec![]);
+        let end = link.next().await;
+        assert!(matches!(end, Happening::Over(AgentEnd::Dropped { code: 500 })), "{end:?}");
+        assert_eq!(opened(&scripted), 4);
+        let after = timeout(PATIENCE * 10, link.next()).await;
+        assert!(after.is_err(), "nothing follows");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_definite_no_is_not_asked_again() {
+        let (mut link, scripted) = link(vec![Err(OpenError::Credentials { status: 401 })]);
+        let end = link.next().await;
+        assert!(matches!(end, Happening::Over(AgentEnd::Refused { code: 401, .. })), "{end:?}");
+        assert_eq!(opened(&scripted), 1);
+        let (mut link, _) = self::link(vec![Ok(vec![ready(), AgentEvent::Ended(AgentEnd::Finished)])]);
+        assert!(matches!(link.next().await, Happening::Event(AgentEvent::Ready { .. })));
+        assert!(matches!(link.next().await, Happening::Over(AgentEnd::Finished)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_listens_is_waited_for_as_long_as_there_is_patience() {
+        let started = Instant::now();
+        let (mut link, scripted) = link(vec![Ok(vec![])]);
+        assert!(matches!(link.next().await, Happening::Over(AgentEnd::Dropped { code: ABNORMAL })));
+        assert_eq!((started.elapsed(), opened(&scripted)), (PATIENCE, 1));
+        // Nor is it opened where it asks for more patience than there is.
+        let (mut link, scripted) =
+            self::link(vec![Err(OpenError::RateLimited { retry_after_ms: Some(60_000) })]);
+        assert!(matches!(link.next().await, Happening::Over(AgentEnd::Dropped { code: 429 })));
+        assert_eq!(opened(&scripted), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_conversation_that_breaks_off_is_opened_in_its_middle() {
+        let (mut link, scripted) = link(vec![
+            Ok(vec![ready(), dropped(1_011)]),
+            Err(OpenError::RateLimited { retry_after_ms: Some(1_500) }),
+            Ok(vec![ready()]),
+        ]);
+        assert!(matches!(link.next().await, Happening::Event(AgentEvent::Ready { .. })));
+        tokio::time::advance(PATIENCE * 5).await;
+        assert!(matches!(link.next().await, Happening::Lost));
+        link.resume();
+        let lost = Instant::now();
+        assert!(matches!(link.next().await, Happening::Event(AgentEvent::Ready { .. })));
+        assert!(lost.elapsed() >= Duration::from_millis(1_700), "it waits as long as it is asked to");
+        let messages = scripted.first_messages.lock().clone();
+        assert_eq!(messages, [Some("Hello".into()), Some(String::new()), Some(String::new())]);
+        // A conversation may be silent for longer than an agent may take to come.
+        assert!(timeout(PATIENCE * 5, link.next()).await.is_err());
+        link.release().await;
     }
 }

@@ -30,14 +30,12 @@ use tandem_domain::id::Attempt;
 use tandem_providers::agent::AgentEvent;
 use tandem_providers::twilio::media::Frame;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tools::Tools;
 use transcript::Transcript;
 
 /// Messages of the carrier that may be unreadable before the socket is given up.
 const UNREADABLE_MAX: u32 = 64;
-/// How long what the agent said last may take to be played, at most.
-const FAREWELL_MAX: Duration = Duration::from_secs(30);
 
 /// What a conversation is about.
 pub(super) struct Held<'a> {
@@ -55,8 +53,8 @@ enum Over {
     Superseded,
 }
 
-/// Holds a conversation to its end, and tells the call. What was said is stored before.
-pub(super) async fn hold<S>(held: Held<'_>, socket: &mut CarrierSocket<S>, here: &Here)
+/// Holds a conversation to its end, and tells the call. What was said is stored before; the place is free after.
+pub(super) async fn hold<S>(held: Held<'_>, socket: &mut CarrierSocket<S>, here: Here)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -64,7 +62,7 @@ where
     let (edge, attempt, generation) = (held.edge, held.attempt, held.conversation.generation);
     let (over, agent) = match prepare(&held).await {
         Ok(ready) => {
-            let mut bridge = Bridge::new(&held, ready, socket, here);
+            let mut bridge = Bridge::new(&held, ready, socket, &here);
             let over = bridge.run().await;
             bridge.farewell().await;
             (over, Some(bridge.agent))
@@ -85,6 +83,8 @@ where
         // Where it cannot be told, the call notices by itself that nothing is heard any more.
         let _ = tell_call(&edge.handle, attempt, command, edge.limits.farewell_patience).await;
     }
+    // The call knows; whoever waits for that need not wait for the agent to agree.
+    drop(here);
     if let Some(agent) = agent {
         agent.release().await;
     }
@@ -311,6 +311,9 @@ where
             Happening::Event(event) => self.event(event),
             Happening::Lost => {
                 self.transcript.settle();
+                if !self.recent.is_empty() {
+                    self.agent.resume();
+                }
                 None
             }
             Happening::Over(end) => self.leave(end),
@@ -376,7 +379,7 @@ where
         if self.playback.is_played() {
             return Some(Over::Media(MediaEnd::Agent(end)));
         }
-        let until = self.playback.over_at().min(now + FAREWELL_MAX);
+        let until = self.playback.over_at().min(now + self.edge.limits.last_word_max);
         self.leaving = Some(Leaving { end, until });
         None
     }

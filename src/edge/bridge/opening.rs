@@ -15,20 +15,20 @@ pub(super) fn of(conversation: &Conversation, person: Option<Person>) -> Opening
             variables.entry(variable.to_owned()).or_insert(Variable::Text(value));
         }
     }
-    let resumed = conversation.turns > 0;
-    // Nobody wants to be greeted twice. An agent with an empty first message waits for the person to speak; one whose
-    // first message may not be replaced, as no plan of its does, greets again.
-    let first_message = match &agent.first_message {
-        Some(_) if resumed => Some(String::new()),
-        other => other.clone(),
-    };
-    Opening {
+    let opening = Opening {
         agent_id: agent.agent_id.clone(),
         user_id: Some(conversation.customer.to_string()),
         variables,
-        first_message,
+        first_message: agent.first_message.clone(),
         language: agent.language.clone(),
-    }
+    };
+    if conversation.turns > 0 { resumed(opening) } else { opening }
+}
+
+/// An opening in the middle of a conversation: nobody wants to be greeted twice. An agent with an empty first message
+/// waits for the person to speak; one whose first message may not be replaced, as no plan of its does, greets again.
+pub(super) fn resumed(opening: Opening) -> Opening {
+    Opening { first_message: opening.first_message.map(|_| String::new()), ..opening }
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ impl Recent {
         }
     }
 
+    /// Nobody has said anything yet.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
     /// What the agent really said.
     pub fn corrected(&mut self, original: &str, corrected: &str) {
         let last = self.turns.iter_mut().rev().find(|(speaker, _)| *speaker == Speaker::Agent);

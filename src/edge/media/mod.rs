@@ -24,7 +24,7 @@ use tandem_domain::call::{Command, Conversation, MediaGrant, Reply};
 use tandem_domain::id::Attempt;
 use tandem_providers::twilio::media::{Format, Frame, FrameError, Start};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -105,7 +105,7 @@ pub(super) fn upgrade(edge: &Arc<Edge>, mut request: Request<Incoming>) -> Resul
         Fault::Unavailable
     })?;
     let upgraded = hyper::upgrade::on(&mut request);
-    edge.tasks.spawn(carry(Arc::clone(edge), upgraded, signature, room));
+    edge.tasks.spawn(carry(Arc::clone(edge), upgraded, Instant::now(), signature, room));
 
     let mut answer = Response::new(Full::<Bytes>::default());
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -137,7 +137,13 @@ fn handshake(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// The whole life of a media socket. Its place is free once this returns.
-async fn carry(edge: Arc<Edge>, upgraded: OnUpgrade, signature: Option<String>, _room: OwnedSemaphorePermit) {
+async fn carry(
+    edge: Arc<Edge>,
+    upgraded: OnUpgrade,
+    came: Instant,
+    signature: Option<String>,
+    _room: OwnedSemaphorePermit,
+) {
     let upgraded = match timeout(edge.limits.start_timeout, upgraded).await {
         Ok(Ok(upgraded)) => TokioIo::new(upgraded),
         Ok(Err(error)) => return tracing::debug!(%error, "a media socket was not opened"),
@@ -146,7 +152,7 @@ async fn carry(edge: Arc<Edge>, upgraded: OnUpgrade, signature: Option<String>, 
     let Some(signers) = signers(&edge, signature.as_deref()) else { return };
     let wire = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(socket::config())).await;
     let mut socket = Socket::new(wire, edge.limits.silence_max, edge.limits.stall_max);
-    match converse(&edge, &signers, &mut socket).await {
+    match converse(&edge, &signers, &mut socket, came).await {
         Ok(()) => socket.close(CloseCode::Normal).await,
         Err(unfit) => {
             tracing::info!(why = %unfit, "a media socket carries no conversation");
@@ -157,15 +163,20 @@ async fn carry(edge: Arc<Edge>, upgraded: OnUpgrade, signature: Option<String>, 
 }
 
 /// Carries the conversation of the call whose socket it is, if its call wants that.
-async fn converse(edge: &Edge, signers: &Signers<'_>, socket: &mut Socket) -> Result<(), Unfit> {
+async fn converse(
+    edge: &Edge,
+    signers: &Signers<'_>,
+    socket: &mut Socket,
+    came: Instant,
+) -> Result<(), Unfit> {
     let (attempt, start, here) = tokio::select! {
-        admitted = admit(edge, signers, socket) => admitted?,
+        admitted = admit(edge, signers, socket, came) => admitted?,
         () = edge.release.cancelled() => return Err(Unfit::Unavailable),
     };
     let conversation = open(edge, attempt, &start.call_sid).await?;
     here.opened();
     let held = Held { edge, attempt, stream_sid: start.stream_sid, conversation: *conversation };
-    bridge::hold(held, socket, &here).await;
+    bridge::hold(held, socket, here).await;
     Ok(())
 }
 
@@ -174,6 +185,7 @@ async fn admit(
     edge: &Edge,
     signers: &Signers<'_>,
     socket: &mut Socket,
+    came: Instant,
 ) -> Result<(Attempt, Start, Here), Unfit> {
     let (attempt, start) = timeout(edge.limits.start_timeout, introduction(signers, socket))
         .await
@@ -182,7 +194,7 @@ async fn admit(
         Fault::Unavailable => Unfit::Unavailable,
         _ => Unfit::NotTheirs,
     })?;
-    let here = edge.live.admit(attempt, &start.call_sid).await.ok_or(Unfit::Second)?;
+    let here = edge.live.admit(attempt, &start.call_sid, came).await.ok_or(Unfit::Second)?;
     Ok((attempt, start, here))
 }
 

@@ -43,7 +43,7 @@ pub fn limits(s: &State, now: Millis) -> Vec<Hold> {
     if s.day == today && s.today >= own.min(share.quota) {
         // More may be lent before the day ends, unless the campaign's own limit is reached.
         let tomorrow = Millis::from(today + 1) * DAY;
-        let clears_at = (s.today >= own || s.asked).then_some(tomorrow);
+        let clears_at = (s.today >= own || s.asked.is_some()).then_some(tomorrow);
         holds.push(wait(Wait::Day, clears_at, &[("attempts_today", s.today.to_string())]));
     }
     if let Some(hold) = pace(s, limited(s.config.limits.milli_cps).min(share.milli_cps), now) {
@@ -86,14 +86,15 @@ fn pace(s: &State, milli_cps: u32, now: Millis) -> Option<Hold> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tandem_domain::campaign::{CallerUse, Campaign, Config, Limits};
+    use tandem_domain::campaign::{CallerUse, Campaign, Config, Counts, Limits};
     use tandem_domain::company::{CallerShare, Share};
     use tandem_domain::machine::Machine;
 
     const NOW: Millis = 20_000 * DAY + 1_000;
 
     fn running() -> State {
-        let caller = CallerShare { concurrency: 5, milli_cps: u32::MAX, quota: 100 };
+        let caller =
+            CallerShare { concurrency: 5, milli_cps: u32::MAX, quota: 100, whole_milli_cps: [u32::MAX; 2] };
         let share = Share {
             version: 1,
             concurrency: 5,
@@ -108,6 +109,7 @@ mod tests {
             config: Config { limits: Limits::default(), ..Config::default() },
             share: Some(share),
             ready: 3,
+            counts: Counts { contacts: 3, ..Counts::default() },
             day: 20_000,
             callers: vec![CallerUse::default()],
             ..State::default()
@@ -149,12 +151,13 @@ mod tests {
             asked: bool,
             lead_us in -2_000_000i64..4_000_000,
             due in proptest::option::of(-5_000i64..5_000),
-            ready in 0u32..3,
+            // With nobody ready a campaign only looks whether it may rest.
+            ready in 1u32..3,
         ) {
             let s = State {
                 in_flight,
                 today,
-                asked: asked && today >= 100,
+                asked: (asked && today >= 100).then_some(NOW),
                 tat_us: NOW * 1_000 + lead_us,
                 next_due: due.map(|d| NOW + d),
                 ready,
@@ -163,7 +166,8 @@ mod tests {
             let looks = Campaign::wakeup(&s).is_some_and(|at| at <= NOW);
             let held: Vec<String> = reasons(&s);
             // Out of attempts for the day it looks once, to ask the company for more.
-            let asks = today >= 100 && !s.asked && in_flight < 5 && ready > 0;
+            let due_now = s.next_due.is_none_or(|due| due <= NOW);
+            let asks = today >= 100 && s.asked.is_none() && in_flight < 5 && ready > 0 && due_now;
             prop_assert_eq!(looks, held.is_empty() || asks, "{:?}", held);
         }
     }

@@ -2,9 +2,10 @@
 //! tables. They share nothing but the tables and a little state, so that neither waits for the
 //! other.
 
-use super::tables::Tables;
+use super::layers::Stack;
+use super::memtable::Memtable;
+use super::tables::{Arrangement, Tables};
 use crate::StoreError;
-use lsm_tree::Memtable;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,13 +24,22 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// How often memory is looked through for what nobody sees any more.
 const RELEASE: Duration = Duration::from_millis(200);
 const PRESSURE_MAX: Duration = Duration::from_secs(60);
+/// Nobody waits for a merge as long as they keep up, so commits may go first on a busy machine.
+/// Flushes are not put behind: commits wait for them sooner.
+const MERGE_NICENESS: i32 = 5;
 
 pub(super) struct Background {
     tables: Arc<Tables>,
+    stack: Arc<Stack>,
+    /// Held from looking at the tables until the stack has them: the newest look must win.
+    arranging: Mutex<()>,
+    /// What was replaced and is still looked at. It is freed here, because freeing a memtable or
+    /// removing files takes a while, and everywhere else somebody would wait for it.
+    replaced: Mutex<Replaced>,
     /// Shared with the journal: everything up to here is in tables.
     flushed: Arc<AtomicU64>,
-    /// The lowest state that a transaction may look at.
-    lowest_state: AtomicU64,
+    /// Has the committing thread let go of what was replaced.
+    nudge: Box<dyn Fn() + Send + Sync>,
     /// Whether commits have to look into `state` before they go on.
     pressure: AtomicBool,
     state: Mutex<State>,
@@ -39,28 +49,51 @@ pub(super) struct Background {
 }
 
 #[derive(Default)]
+struct Replaced {
+    memtables: Vec<Arc<Memtable>>,
+    arrangements: Vec<Arc<Arrangement>>,
+}
+
+#[derive(Default)]
 struct State {
     closed: VecDeque<Closed>,
     merge_due: bool,
-    /// Why the last flush or merge failed.
-    trouble: Option<StoreError>,
+    /// Why the last flush failed, and why the last merge.
+    troubles: [Option<StoreError>; 2],
     stopping: bool,
 }
 
+#[derive(Clone, Copy)]
+enum Work {
+    Flush,
+    Merge,
+}
+
 /// A memtable that takes no more rows, with the sequence of its last group.
-struct Closed {
-    memtable: Arc<Memtable>,
-    sequence: u64,
+pub(super) struct Closed {
+    pub memtable: Arc<Memtable>,
+    pub sequence: u64,
 }
 
 impl Background {
-    pub fn new(tables: Arc<Tables>, flushed: Arc<AtomicU64>) -> Self {
+    pub fn new(
+        tables: Arc<Tables>,
+        stack: Arc<Stack>,
+        closed: VecDeque<Closed>,
+        flushed: Arc<AtomicU64>,
+        nudge: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let state = State { closed, merge_due: true, ..State::default() };
+        let pressure = AtomicBool::new(state.closed.len() >= CLOSED_MEMTABLES_MAX);
         Self {
             tables,
+            stack,
+            arranging: Mutex::new(()),
+            replaced: Mutex::default(),
             flushed,
-            lowest_state: AtomicU64::new(0),
-            pressure: AtomicBool::new(false),
-            state: Mutex::new(State { merge_due: true, ..State::default() }),
+            nudge,
+            pressure,
+            state: Mutex::new(state),
             changed: Condvar::new(),
             writing: RwLock::new(()),
         }
@@ -88,14 +121,9 @@ impl Background {
         self.changed.notify_all();
     }
 
-    /// States below this will not be looked at any more.
-    pub fn set_lowest_state(&self, sequence: u64) {
-        self.lowest_state.store(sequence, Ordering::Release);
-    }
-
     /// Closes the memtable and has it written to a table. `sequence` is the last group in it.
     pub fn close_memtable(&self, sequence: u64) {
-        let Some(memtable) = self.tables.rotate() else { return };
+        let Some(memtable) = self.stack.rotate() else { return };
         let mut state = self.state.lock();
         state.closed.push_back(Closed { memtable, sequence });
         self.set_pressure(&state);
@@ -112,7 +140,7 @@ impl Background {
     /// Writes the memtable to a table if it is worth it, after the threads have ended. `sequence`
     /// is the last group in it.
     pub fn write_out(&self, sequence: u64) -> Result<(), StoreError> {
-        if self.tables.memtable_bytes() >= WRITE_OUT_BYTES_MIN {
+        if self.stack.current().newest().bytes() >= WRITE_OUT_BYTES_MIN {
             self.close_memtable(sequence);
         }
         self.flush_now()
@@ -120,13 +148,54 @@ impl Background {
 
     /// Writes what is closed to tables at once, while the threads do not run.
     pub fn flush_now(&self) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        if let Some(last) = state.closed.back() {
-            self.tables.flush(self.lowest_state.load(Ordering::Acquire))?;
-            self.flushed.store(last.sequence, Ordering::Release);
-            state.closed.clear();
-        }
+        while self.flush_oldest()? {}
         Ok(())
+    }
+
+    /// Writes the oldest closed memtable to tables, if there is one.
+    fn flush_oldest(&self) -> Result<bool, StoreError> {
+        let oldest =
+            self.state.lock().closed.front().map(|closed| (closed.memtable.clone(), closed.sequence));
+        let Some((memtable, sequence)) = oldest else { return Ok(false) };
+        self.tables.flush(&memtable)?;
+        self.arrange(Some(&memtable))?;
+        self.flushed.store(sequence, Ordering::Release);
+        let mut state = self.state.lock();
+        state.closed.pop_front();
+        state.merge_due = true;
+        state.troubles[Work::Flush as usize] = None;
+        self.set_pressure(&state);
+        drop(state);
+        self.changed.notify_all();
+        Ok(true)
+    }
+
+    /// Lets readers from now on see the tables as they are now. `written` is in them.
+    fn arrange(&self, written: Option<&Arc<Memtable>>) -> Result<(), StoreError> {
+        let _in_order = self.arranging.lock();
+        let before = self.stack.arrange(self.tables.arrangement()?, written);
+        let mut replaced = self.replaced.lock();
+        replaced.arrangements.push(before);
+        replaced.memtables.extend(written.cloned());
+        drop(replaced);
+        (self.nudge)();
+        Ok(())
+    }
+
+    /// Frees what nobody looks at any more. True if there is nothing left to free.
+    fn release(&self) -> bool {
+        let mut replaced = self.replaced.lock();
+        let Replaced { memtables, arrangements } = &mut *replaced;
+        let freed = (
+            memtables.extract_if(.., |memtable| Arc::strong_count(memtable) == 1).collect::<Vec<_>>(),
+            arrangements
+                .extract_if(.., |arrangement| Arc::strong_count(arrangement) == 1)
+                .collect::<Vec<_>>(),
+        );
+        let nothing_left = memtables.is_empty() && arrangements.is_empty();
+        drop(replaced);
+        drop(freed);
+        nothing_left
     }
 
     /// Waits until the background has caught up far enough to take more; fails if it cannot.
@@ -137,7 +206,7 @@ impl Background {
         let give_up = Instant::now() + PRESSURE_MAX;
         let mut state = self.state.lock();
         while self.pressure.load(Ordering::Acquire) {
-            if let Some(trouble) = &state.trouble {
+            if let Some(trouble) = state.troubles.iter().flatten().next() {
                 return Err(trouble.clone());
             }
             if state.stopping || self.changed.wait_until(&mut state, give_up).timed_out() {
@@ -147,13 +216,20 @@ impl Background {
         Ok(())
     }
 
+    /// Memtables and arrangements that are not freed yet.
+    #[cfg(test)]
+    pub fn not_freed(&self) -> usize {
+        let replaced = self.replaced.lock();
+        replaced.memtables.len() + replaced.arrangements.len() + self.state.lock().closed.len()
+    }
+
     fn flush_loop(&self) {
-        let mut written: Vec<Arc<Memtable>> = Vec::new();
         let mut retry = RETRY;
+        let mut nothing_to_free = true;
         loop {
             let mut state = self.state.lock();
             if !state.stopping && state.closed.is_empty() {
-                if written.is_empty() {
+                if nothing_to_free {
                     self.changed.wait(&mut state);
                 } else {
                     self.changed.wait_for(&mut state, RELEASE);
@@ -162,41 +238,17 @@ impl Background {
             if state.stopping {
                 return;
             }
-            let closed = state.closed.len();
-            let Some(sequence) = state.closed.back().map(|last| last.sequence) else {
-                drop(state);
-                self.release(&mut written);
-                continue;
-            };
             drop(state);
-            match self.attempt(|lowest_state| self.tables.flush(lowest_state)) {
-                Ok(()) => {
-                    retry = RETRY;
-                    self.flushed.store(sequence, Ordering::Release);
-                    let mut state = self.state.lock();
-                    written.extend(state.closed.drain(..closed).map(|closed| closed.memtable));
-                    state.merge_due = true;
-                    state.trouble = None;
-                    self.set_pressure(&state);
-                    drop(state);
-                    self.changed.notify_all();
-                }
-                Err(error) => retry = self.pause_after(error, retry),
+            match self.attempt(|| self.flush_oldest()) {
+                Ok(_) => retry = RETRY,
+                Err(error) => retry = self.pause_after(Work::Flush, error, retry),
             }
-            self.release(&mut written);
+            nothing_to_free = self.release();
         }
-    }
-
-    /// Frees written memtables once no state looks at them. Here, because freeing a large one takes
-    /// a while, and everywhere else somebody would wait for it.
-    fn release(&self, written: &mut Vec<Arc<Memtable>>) {
-        if let Err(error) = self.tables.forget_old_arrangements(self.lowest_state.load(Ordering::Acquire)) {
-            tracing::warn!(%error, "old arrangements of tables are kept");
-        }
-        written.retain(|memtable| Arc::strong_count(memtable) > 1);
     }
 
     fn merge_loop(&self) {
+        yield_to_others(MERGE_NICENESS);
         let mut retry = RETRY;
         loop {
             let mut state = self.state.lock();
@@ -208,28 +260,37 @@ impl Background {
             }
             state.merge_due = false;
             drop(state);
-            match self.attempt(|lowest_state| self.tables.compact(lowest_state)) {
+            match self.attempt(|| self.merge_once()) {
                 Ok(merged) => {
                     retry = RETRY;
                     let mut state = self.state.lock();
                     state.merge_due |= merged;
+                    state.troubles[Work::Merge as usize] = None;
                     self.set_pressure(&state);
                     drop(state);
                     self.changed.notify_all();
                 }
                 Err(error) => {
-                    retry = self.pause_after(error, retry);
+                    retry = self.pause_after(Work::Merge, error, retry);
                     self.state.lock().merge_due = true;
                 }
             }
         }
     }
 
+    fn merge_once(&self) -> Result<bool, StoreError> {
+        let merged = self.tables.compact()?;
+        if merged {
+            self.arrange(None)?;
+        }
+        Ok(merged)
+    }
+
     /// Writes tables; if that fails, removes what it left behind.
-    fn attempt<T>(&self, work: impl FnOnce(u64) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn attempt<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         let working = self.writing.read();
         let first_table = self.tables.next_table();
-        let outcome = work(self.lowest_state.load(Ordering::Acquire));
+        let outcome = work();
         drop(working);
         if outcome.is_err() {
             let _nobody_is_writing = self.writing.write();
@@ -241,11 +302,11 @@ impl Background {
     }
 
     /// Notes the trouble and waits before the next attempt. Returns how long to wait after that.
-    fn pause_after(&self, error: StoreError, retry: Duration) -> Duration {
+    fn pause_after(&self, work: Work, error: StoreError, retry: Duration) -> Duration {
         let mut state = self.state.lock();
         if !state.stopping {
             tracing::error!(%error, "tables cannot be written");
-            state.trouble = Some(error);
+            state.troubles[work as usize] = Some(error);
             self.changed.notify_all();
             let give_up = Instant::now() + retry;
             while !state.stopping && !self.changed.wait_until(&mut state, give_up).timed_out() {}
@@ -253,3 +314,15 @@ impl Background {
         (retry * 2).min(RETRY_MAX)
     }
 }
+
+/// Lets other threads go first on a busy machine.
+#[cfg(target_os = "linux")]
+fn yield_to_others(niceness: i32) {
+    // On Linux a process number that is a thread's means that thread.
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), niceness) {
+        tracing::debug!(%error, "the priority of a background thread stays as it is");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn yield_to_others(_: i32) {}

@@ -7,10 +7,10 @@ use super::engine::Engine;
 use super::failure::Trouble;
 use super::group::{Batch, Commit, CommitAdd, Outcome};
 use super::journal::Journal;
+use super::layers::Stack;
 use super::memtable::{NewRow, Versions};
 use super::resolver::{Resolver, Verdict};
 use super::space::Space;
-use super::tables::Tables;
 use super::view::View;
 use super::views::Views;
 use crate::overlay::added;
@@ -22,8 +22,10 @@ use std::sync::Arc;
 pub(super) struct Committer {
     engine: Arc<Engine>,
     journal: Journal,
-    tables: Arc<Tables>,
+    stack: Arc<Stack>,
     background: Arc<Background>,
+    /// Sequence of the last group that was tried.
+    sequence: u64,
     space: Space,
     resolver: Resolver,
     views: Views,
@@ -44,7 +46,7 @@ impl Committer {
     pub fn new(
         engine: Arc<Engine>,
         journal: Journal,
-        tables: Arc<Tables>,
+        stack: Arc<Stack>,
         background: Arc<Background>,
     ) -> Self {
         let options = &engine.options;
@@ -56,8 +58,9 @@ impl Committer {
         };
         Self {
             journal,
-            tables,
+            stack,
             background,
+            sequence: engine.view().version(),
             space: Space::new(&options.path, options.free_bytes_min),
             resolver: Resolver::new(engine.view().version(), options.conflict_bytes_max),
             views: Views::default(),
@@ -73,6 +76,10 @@ impl Committer {
         let mut group = Vec::new();
         let mut outcomes = Vec::new();
         while self.engine.queue.take(&mut group, self.engine.options.group_bytes_max) {
+            if group.is_empty() {
+                self.refresh();
+                continue;
+            }
             self.commit(&mut group, &mut outcomes);
             self.engine.queue.release(&group);
             for (commit, outcome) in group.drain(..).zip(outcomes.drain(..)) {
@@ -103,7 +110,8 @@ impl Committer {
         }
         let now_ms = self.engine.options.clock.now_ms();
         let newest = self.engine.view();
-        let sequence = self.tables.next_sequence();
+        self.sequence += 1;
+        let sequence = self.sequence;
         let oldest = self.views.oldest(newest.version(), now_ms);
         self.resolver.begin_group(sequence, oldest);
         let mut batch = Batch::default();
@@ -118,11 +126,21 @@ impl Committer {
             self.note_trouble(trouble);
             return;
         }
-        self.versions.insert(&self.tables.memtable(), sequence, oldest + 1, batch.into_rows());
-        let replaced = self.engine.publish(View::new(sequence, self.tables.state(sequence)));
+        let layers = self.stack.current();
+        self.versions.insert(layers.newest(), sequence, oldest + 1, batch.into_rows());
+        let replaced = self.engine.publish(View::new(sequence, layers));
         self.views.replaced(&replaced, now_ms);
-        drop((newest, replaced));
-        self.background.set_lowest_state(self.views.oldest(sequence, now_ms) + 1);
+    }
+
+    /// Lets readers from now on look at the layers as they are, and lets go of those before.
+    fn refresh(&mut self) {
+        if self.failed.is_none() {
+            let now_ms = self.engine.options.clock.now_ms();
+            let version = self.engine.view().version();
+            let replaced = self.engine.publish(View::new(version, self.stack.current()));
+            self.views.replaced(&replaced, now_ms);
+            self.views.oldest(version, now_ms);
+        }
     }
 
     /// Whether a group of so many bytes can be taken on.
@@ -206,7 +224,7 @@ impl Committer {
     /// Starts a new memtable, and a new file of the journal with it, when the present one is full.
     fn rotate_if_full(&mut self) {
         let full = self.engine.options.memtable_bytes;
-        if self.tables.memtable_bytes() >= full || self.journal.active_bytes() >= full {
+        if self.stack.current().newest().bytes() >= full || self.journal.active_bytes() >= full {
             self.background.close_memtable(self.engine.view().version());
             self.journal.start_file();
             self.versions.forget();

@@ -21,6 +21,8 @@ pub(super) struct Queue {
 struct State {
     commits: VecDeque<Commit>,
     sleeping: bool,
+    /// Wakes the thread without a commit.
+    nudged: bool,
     closed: bool,
 }
 
@@ -34,7 +36,12 @@ impl Queue {
     pub fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.clamp(COMMIT_BYTES, u32::MAX as usize);
         Self {
-            state: Mutex::new(State { commits: VecDeque::new(), sleeping: false, closed: false }),
+            state: Mutex::new(State {
+                commits: VecDeque::new(),
+                sleeping: false,
+                nudged: false,
+                closed: false,
+            }),
             waiting: Condvar::new(),
             room: Semaphore::new(bytes_max),
             bytes_max,
@@ -65,13 +72,22 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for commits and takes them over, up to `bytes_max` of them. False once closed and
-    /// drained.
+    /// Has the committing thread look around even if there is nothing to commit.
+    pub fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.waiting.notify_one();
+    }
+
+    /// Waits for commits and takes them over, up to `bytes_max` of them; none after a nudge. False
+    /// once closed and drained.
     pub fn take(&self, group: &mut Vec<Commit>, bytes_max: usize) -> bool {
         let mut state = self.state.lock();
         while state.commits.is_empty() {
             if state.closed {
                 return false;
+            }
+            if std::mem::take(&mut state.nudged) {
+                return true;
             }
             state.sleeping = true;
             self.waiting.wait(&mut state);

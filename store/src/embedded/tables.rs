@@ -1,22 +1,20 @@
 //! The tables: a log-structured merge tree (fjall's `lsm-tree`) behind the few operations needed.
 //!
-//! Who does what, so that it stays consistent:
-//! - Only the committing thread inserts, rotates the memtable and takes states.
-//! - A state is a sequence: it sees the rows of groups below it. Flushes and compactions take
-//!   sequences of their own from the same counter, which only ever makes a new arrangement of the
-//!   same rows visible to states taken later.
-//! - Rows that no state can see any more are dropped by flushes and compactions, which are told
-//!   the lowest state in use.
+//! Of the tree, only the tables are used. Memtables are kept outside, because its own are behind a
+//! lock that is held while its manifest is synced, and that a read would have to wait for. Readers
+//! hold an [`Arrangement`]: the tables of one moment, which stay as long as someone looks at them.
 
 use super::Options;
 use super::failure::{corrupt, guarded, table_error};
-use crate::{Row, StoreError};
+use super::memtable::{Memtable, Seen};
+use crate::StoreError;
 use bytes::Bytes;
 use lsm_tree::compaction::Leveled;
 use lsm_tree::compaction::filter::{CompactionFilter, Context, Factory, ItemAccessor, Verdict};
 use lsm_tree::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, RestartIntervalPolicy};
 use lsm_tree::{
-    AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, Memtable, SequenceNumberCounter, Tree,
+    AbstractTree, AnyTree, Cache, Config, DescriptorTable, InternalValue, SequenceNumberCounter, Slice, Tree,
+    ValueType,
 };
 use std::collections::HashSet;
 use std::path::Path;
@@ -27,30 +25,27 @@ use xxhash_rust::xxh3::xxh3_128;
 const OPEN_FILES_MAX: usize = 512;
 const LEVEL_0_TABLES: u8 = 4;
 /// Rows a compaction handles between two looks at whether it should stop.
+/// Tables of small stores are not made smaller than this.
+const TABLE_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Older versions of a row need not be kept: whoever still sees them holds what has them.
+const EVERYTHING: u64 = u64::MAX;
 const STOP_CHECK_ROWS: u32 = 1024;
 
 pub(super) struct Tables {
     tree: Tree,
-    sequences: SequenceNumberCounter,
     strategy: Arc<Leveled>,
     stopping: Arc<AtomicBool>,
-    path: Arc<Path>,
-}
-
-/// The rows as of one sequence.
-pub(super) struct State {
-    tree: Tree,
-    sequence: u64,
     path: Arc<Path>,
 }
 
 impl Tables {
     /// Opens the tables in `path`, making the directory if there is none.
     pub fn open(options: &Options, path: &Path) -> Result<Self, StoreError> {
-        let sequences = SequenceNumberCounter::new(1);
         let stopping = Arc::new(AtomicBool::new(false));
         let bloom = |policy| FilterPolicyEntry::Bloom(policy);
-        let config = Config::new(path, sequences.clone(), SequenceNumberCounter::default())
+        // The tree counts arrangements with these; sequences of groups are counted elsewhere.
+        let (arrangements, visible) = (SequenceNumberCounter::new(1), SequenceNumberCounter::default());
+        let config = Config::new(path, arrangements, visible)
             .use_cache(Arc::new(Cache::with_capacity_bytes(options.cache_bytes)))
             .use_descriptor_table(Some(Arc::new(DescriptorTable::new(OPEN_FILES_MAX))))
             .data_block_restart_interval_policy(RestartIntervalPolicy::new([10, 16]))
@@ -66,8 +61,8 @@ impl Tables {
         })?;
         let strategy = Leveled::default()
             .with_l0_threshold(LEVEL_0_TABLES)
-            .with_table_target_size(options.memtable_bytes.max(8 * 1024 * 1024));
-        Ok(Self { tree, sequences, strategy: Arc::new(strategy), stopping, path: path.into() })
+            .with_table_target_size(options.memtable_bytes.max(TABLE_BYTES_MIN));
+        Ok(Self { tree, strategy: Arc::new(strategy), stopping, path: path.into() })
     }
 
     /// Highest sequence of a row that is in a table; 0 if there is none.
@@ -75,48 +70,31 @@ impl Tables {
         self.tree.get_highest_persisted_seqno().unwrap_or(0)
     }
 
-    /// Sequences from now on are above `sequence`.
-    pub fn start_after(&self, sequence: u64) {
-        self.sequences.fetch_max(sequence + 1);
+    /// The tables as they are now. Waits while a flush or merge is putting its tables in place.
+    pub fn arrangement(&self) -> Result<Arrangement, StoreError> {
+        guarded(&self.path, || Ok(arrangement(&self.tree, &self.path)))
     }
 
-    pub fn next_sequence(&self) -> u64 {
-        self.sequences.next()
-    }
-
-    /// Where the rows of durable groups go.
-    pub fn memtable(&self) -> Arc<Memtable> {
-        self.tree.active_memtable()
-    }
-
-    /// The rows of all groups up to `sequence`.
-    pub fn state(&self, sequence: u64) -> State {
-        State { tree: self.tree.clone(), sequence: sequence + 1, path: self.path.clone() }
-    }
-
-    /// Bytes of rows in the memtable, with a rough allowance for what it needs to hold them.
-    pub fn memtable_bytes(&self) -> u64 {
-        self.tree.active_memtable().size()
-    }
-
-    /// Closes the memtable and starts another.
-    pub fn rotate(&self) -> Option<Arc<Memtable>> {
-        self.tree.rotate_memtable()
-    }
-
-    /// Writes all closed memtables to tables, synced.
-    pub fn flush(&self, lowest_state: u64) -> Result<(), StoreError> {
-        guarded(&self.path, || {
-            let lock = self.tree.get_flush_lock();
-            self.tree.flush(&lock, lowest_state).map(|_| ())
+    /// Writes the newest versions of a memtable's rows to tables, synced.
+    pub fn flush(&self, memtable: &Memtable) -> Result<(), StoreError> {
+        let rows = memtable.newest().map(|(sequence, (key, value))| {
+            let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
+            let (key, value) = (Slice::from(key), Slice::from(value.unwrap_or_default()));
+            Ok(InternalValue::from_components(key, value, sequence, kind))
+        });
+        guarded(&self.path, || match self.tree.flush_to_tables(rows)? {
+            Some((tables, blobs)) => {
+                self.tree.register_tables(&tables, blobs.as_deref(), None, &[], EVERYTHING)
+            }
+            None => Ok(()),
         })
     }
 
     /// Does one step of compaction, if one is due. False if none was.
-    pub fn compact(&self, lowest_state: u64) -> Result<bool, StoreError> {
+    pub fn compact(&self) -> Result<bool, StoreError> {
         guarded(&self.path, || {
             let before = self.tree.current_version().id();
-            self.tree.compact(self.strategy.clone(), lowest_state)?;
+            self.tree.compact(self.strategy.clone(), EVERYTHING)?;
             Ok(self.tree.current_version().id() != before)
         })
     }
@@ -124,14 +102,6 @@ impl Tables {
     /// Makes compactions end early, with an error.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    /// Forgets arrangements that no state at or above `lowest_state` looks at.
-    pub fn forget_old_arrangements(&self, lowest_state: u64) -> Result<(), StoreError> {
-        if self.tree.version_free_list_len() == 0 {
-            return Ok(());
-        }
-        guarded(&self.path, || self.tree.get_version_history_lock().maintenance(&self.path, lowest_state))
     }
 
     /// Runs of level 0: where they pile up, compaction does not keep up.
@@ -159,9 +129,49 @@ impl Tables {
     }
 }
 
-impl State {
-    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        guarded(&self.path, || Ok(self.tree.get(key, self.sequence)?.map(Bytes::from)))
+type Get = dyn Fn(&[u8], u64) -> lsm_tree::Result<Option<InternalValue>> + Send + Sync;
+type Walk = dyn Fn(&[u8], &[u8], u64) -> Box<dyn DoubleEndedIterator<Item = lsm_tree::Result<InternalValue>>>
+    + Send
+    + Sync;
+
+/// The tables of one moment. The tree's own types for that have no public names, so they are kept
+/// in closures.
+pub(super) struct Arrangement {
+    get: Box<Get>,
+    walk: Box<Walk>,
+    empty: bool,
+    path: Arc<Path>,
+}
+
+fn arrangement(tree: &Tree, path: &Arc<Path>) -> Arrangement {
+    // The tree's memtables are empty, so that this is the tables and nothing else.
+    let walked = tree.get_version_history_lock().latest_version();
+    let version = tree.current_version();
+    let empty = version.table_count() == 0;
+    let get = move |key: &[u8], state| {
+        let hash = lsm_tree::table::filter::standard_bloom::Builder::get_hash(key);
+        let runs = version.iter_levels().flat_map(|level| level.iter());
+        for table in runs.filter_map(|run| run.get_for_key(key)) {
+            if let Some(row) = table.get(key, state, hash)? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    };
+    let walk = move |begin: &[u8], end: &[u8], state| -> Box<dyn DoubleEndedIterator<Item = _>> {
+        Box::new(Tree::create_internal_range(walked.clone(), &(begin..end), state, None))
+    };
+    Arrangement { get: Box::new(get), walk: Box::new(walk), empty, path: path.clone() }
+}
+
+impl Arrangement {
+    /// The value of a key as of a state: states see what is below them.
+    pub fn get(&self, key: &[u8], state: u64) -> Result<Option<Bytes>, StoreError> {
+        if self.empty {
+            return Ok(None);
+        }
+        let row = guarded(&self.path, || (self.get)(key, state))?;
+        Ok(row.filter(|row| !row.is_tombstone()).map(|row| Bytes::from(row.value)))
     }
 
     /// Hands the rows of `[begin, end)`, from the end down if `reverse`, to `walk`, which draws as
@@ -171,14 +181,18 @@ impl State {
         begin: &[u8],
         end: &[u8],
         reverse: bool,
-        walk: impl FnOnce(&mut dyn Iterator<Item = Result<Row, StoreError>>) -> T,
+        state: u64,
+        walk: impl FnOnce(&mut dyn Iterator<Item = Result<Seen, StoreError>>) -> T,
     ) -> Result<T, StoreError> {
-        let read = |guard: Option<lsm_tree::IterGuardImpl>| {
-            let row = guard?.into_inner().map(|(key, value)| (Bytes::from(key), Bytes::from(value)));
+        if self.empty {
+            return Ok(walk(&mut std::iter::empty()));
+        }
+        let read = |row: Option<lsm_tree::Result<InternalValue>>| {
+            let row = row?.map(|row| (Bytes::from(row.key.user_key), Some(Bytes::from(row.value))));
             Some(row.map_err(|error| table_error(&self.path, &error)))
         };
         guarded(&self.path, || {
-            let mut rows = self.tree.range(begin..end, self.sequence, None);
+            let mut rows = (self.walk)(begin, end, state);
             Ok(if reverse {
                 walk(&mut std::iter::from_fn(|| read(rows.next_back())))
             } else {

@@ -295,6 +295,24 @@ async fn many_short_lives_leave_the_journal_small() {
     assert_eq!(store.begin().range(range, Read::Snapshot).await.expect("read").len(), 30);
 }
 
+/// An idle store lets go of what was written to tables, although nobody commits or reads.
+#[tokio::test]
+async fn memory_is_freed_without_further_commits() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options { memtable_bytes: 50_000, ..Options::new(dir.path()) }.open().expect("opens");
+    for i in 0..300 {
+        put(&store, &format!("row{i}"), &[0; 1_000]).await.expect("committed");
+    }
+    let not_freed = || store.running.lock().as_ref().map_or(0, |running| running.background.not_freed());
+    for _ in 0..600 {
+        if not_freed() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{} are not freed", not_freed());
+}
+
 /// The thread that frees memory and the one that merges end with the store.
 #[tokio::test]
 async fn closing_does_not_wait_for_merges() {
@@ -307,4 +325,58 @@ async fn closing_does_not_wait_for_merges() {
         .await
         .expect("closes in time")
         .expect("closes");
+}
+
+/// Keeps what is counted, by name.
+#[derive(Default)]
+struct Counts {
+    counters: Mutex<std::collections::HashMap<String, Arc<std::sync::atomic::AtomicU64>>>,
+    recorded: Arc<Recorded>,
+}
+
+#[derive(Default)]
+struct Recorded(Mutex<Vec<f64>>);
+
+impl metrics::HistogramFn for Recorded {
+    fn record(&self, value: f64) {
+        self.0.lock().push(value);
+    }
+}
+
+impl metrics::Recorder for Counts {
+    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        let counter = self.counters.lock().entry(key.name().into()).or_default().clone();
+        metrics::Counter::from_arc(counter)
+    }
+    fn register_gauge(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        metrics::Gauge::noop()
+    }
+    fn register_histogram(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+        assert_eq!(key.name(), "tandem_store_commit_seconds");
+        metrics::Histogram::from_arc(self.recorded.clone())
+    }
+}
+
+#[tokio::test]
+async fn commits_conflicts_and_syncs_are_counted() {
+    let (dir, counts) = (tempfile::tempdir().expect("a directory"), Counts::default());
+    let store = metrics::with_local_recorder(&counts, || Options::new(dir.path()).open()).expect("opens");
+    put(&store, "a", b"1").await.expect("committed");
+    let mut refused = store.begin();
+    refused.get(b"a", Read::Conflict).await.expect("read");
+    refused.set(b"b".to_vec(), b"1".to_vec());
+    put(&store, "a", b"2").await.expect("committed");
+    assert!(matches!(refused.commit().await, Err(CommitError::Conflict)));
+    // Only reads: nothing to sync.
+    store.begin().commit().await.expect("committed");
+    store.close().await.expect("closes");
+    let count = |name: &str| counts.counters.lock()[name].load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(count("tandem_store_commits_total"), 2);
+    assert_eq!(count("tandem_store_conflicts_total"), 1);
+    assert_eq!(count("tandem_store_fsyncs_total"), 2);
+    assert_eq!(store.groups_committed(), 2);
+    assert_eq!(counts.recorded.0.lock().len(), 3);
 }

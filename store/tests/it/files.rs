@@ -10,6 +10,7 @@ use tandem_store::{CommitError, Range, Read, Store, StoreError};
 
 /// Set for processes started here: the data directory.
 const FULL_DIR: &str = "TANDEM_STORE_FULL_DIR";
+const MERGE_DIR: &str = "TANDEM_STORE_MERGE_DIR";
 const SHARED_DIR: &str = "TANDEM_STORE_SHARED_DIR";
 
 fn options(dir: &Path) -> Options {
@@ -215,7 +216,56 @@ async fn a_disk_that_is_really_full_loses_nothing() {
     assert_eq!(open_and_read(&data).await.expect("opens again"), acknowledged);
 }
 
-/// The same while tables are written: the files of the tables hit the limit, not the journal.
+/// The same where it is the merging of tables that finds the disk full: commits go on until reads
+/// would suffer, and failed attempts leave nothing behind.
+#[cfg(unix)]
+#[tokio::test]
+async fn tables_that_cannot_be_merged_refuse_commits_in_the_end() {
+    let options = |dir: &Path| Options { memtable_bytes: 1_500_000, ..Options::new(dir) };
+    if let Some(dir) = std::env::var_os(MERGE_DIR) {
+        let store = options(Path::new(&dir)).open().expect("opens");
+        for n in 0..100_000u64 {
+            let mut transaction = store.begin();
+            // All over the key space, so that tables overlap and have to be merged.
+            let key = format!("row{:06}", n.wrapping_mul(7_919) % 1_000_000);
+            transaction.set(key.into_bytes(), vec![n as u8; 50_000]);
+            match transaction.commit().await {
+                Ok(()) => {}
+                Err(CommitError::Store(StoreError::Full(_))) => {
+                    println!("\nfull after {n}");
+                    return;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        panic!("the disk never became full");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    let before = "trap '' XFSZ; ulimit -f 6144";
+    let test = "files::tables_that_cannot_be_merged_refuse_commits_in_the_end";
+    let output = child(test, MERGE_DIR, &data, before).stdin(Stdio::null()).output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    let full = text.lines().find_map(|line| line.strip_prefix("full after ")?.parse::<u64>().ok());
+    let rows = full.expect("it says when it was full");
+    let bytes: u64 = files_under(&data).iter().map(|file| file.metadata().expect("it is there").len()).sum();
+    assert!(bytes < rows * 50_000 * 3 / 2 + (16 << 20), "{bytes} bytes for {rows} rows");
+    let store = options(&data).open().expect("opens without the limit");
+    let (begin, end) = tandem_store::tuple::prefix_range(b"row");
+    let mut reader = store.begin();
+    for n in 0..rows {
+        let key = format!("row{:06}", n.wrapping_mul(7_919) % 1_000_000);
+        let value = reader.get(key.as_bytes(), Read::Snapshot).await.expect("read").expect("it is there");
+        assert!(value.len() == 50_000 && value[0] == n as u8, "{key}");
+    }
+    let range = Range { begin, end, limit: usize::MAX, reverse: false };
+    assert_eq!(store.begin().range(range, Read::Snapshot).await.expect("read").len() as u64, rows);
+    let mut transaction = store.begin();
+    transaction.set(b"after".to_vec(), b"1".to_vec());
+    transaction.commit().await.expect("there is room again");
+}
+
 #[tokio::test]
 async fn less_free_space_than_asked_for_refuses_commits_and_nothing_else() {
     let dir = filled(10).await;

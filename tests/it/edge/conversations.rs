@@ -3,9 +3,12 @@
 use super::line::{Line, Ordered, connects};
 use super::world::World;
 use serde_json::json;
-use tandem_actors::query;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tandem_actors::{Faults, query};
 use tandem_domain::agent::{AgentEnd, Speaker, Variable};
 use tandem_domain::call::{MediaEnd, What};
+use tandem_domain::id::{Entity, Kind};
 use tandem_domain::row::{DncEntry, DncSource, RowKey};
 use tandem_providers::agent::{AgentEvent, Command, OpenError, ToolCall};
 use tandem_providers::twilio::media::Frame;
@@ -137,6 +140,105 @@ async fn tools_are_answered_and_an_opt_out_is_durable_before() {
     assert!(matches!(talk.told().await, Some(Command::ToolResult { is_error: false, .. })));
 }
 
+/// Kills entities of one kind the next so many times they decide.
+struct Deaths {
+    kind: Kind,
+    left: AtomicU32,
+}
+
+impl Faults for Deaths {
+    fn before_decision(&self, entity: Entity) {
+        if entity.kind == self.kind {
+            let took = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            assert!(took.is_err(), "a bug in a machine");
+        }
+    }
+}
+
+async fn dying(kind: Kind) -> (World, Arc<Deaths>) {
+    let deaths = Arc::new(Deaths { kind, left: AtomicU32::new(0) });
+    let given = deaths.clone();
+    (World::with_node(move |options| options.faults = given, |_| {}).await, deaths)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opt_out_that_is_not_taken_down_is_not_promised() {
+    let (mut world, deaths) = dying(Kind::Customer).await;
+    let (taken, _line, mut talk) = world.talking().await;
+    // As often as it takes to be set aside.
+    deaths.left.store(1_000, Ordering::SeqCst);
+    let call = |id: &str| ToolCall { id: id.into(), name: "opt_out".into(), parameters: json!({}) };
+    talk.say(AgentEvent::ToolCall(call("tc1")));
+    let answer = talk.told().await;
+    assert!(matches!(answer, Some(Command::ToolResult { is_error: true, .. })), "{answer:?}");
+    let row = RowKey::Dnc { company: taken.attempt.company, customer: taken.customer };
+    let entry: Option<DncEntry> = query::row(&*world.store, &row).await.expect("readable");
+    assert_eq!(entry, None);
+    deaths.left.store(0, Ordering::SeqCst);
+    talk.say(AgentEvent::ToolCall(call("tc2")));
+    assert!(matches!(talk.told().await, Some(Command::ToolResult { is_error: false, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_stored_once_though_the_call_dies_meanwhile() {
+    let (mut world, deaths) = dying(Kind::Call).await;
+    let (taken, line, talk) = world.talking().await;
+    let mut expected = Vec::new();
+    for n in 0..60 {
+        if n % 10 == 0 {
+            deaths.left.store(2, Ordering::SeqCst);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        talk.transcript(&format!("question {n}"));
+        talk.response(&format!("answer {n}"));
+        expected.push(turn(Speaker::Caller, &format!("question {n}")));
+        expected.push(turn(Speaker::Agent, &format!("answer {n}")));
+    }
+    world.until(&taken, "most of it", |state| state.turns >= 119).await;
+    line.stop().await;
+    world.until(&taken, "all of it", |state| state.turns == 120).await;
+    assert_eq!(world.said(&taken).await, expected);
+    world.quiet().await;
+}
+
+/// Much more than anybody can say or hear: it is bounded, and the conversation is none the worse for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_floods_does_no_harm() {
+    let mut world = World::start().await;
+    let (taken, mut line, mut talk) = world.talking().await;
+    // Ten minutes of audio at once, and the carrier reads all that comes.
+    let second = "QUJD".repeat(8_000 / 3);
+    for _ in 0..600 {
+        talk.audio(&second, 1);
+    }
+    for _ in 0..40 {
+        let parameters = json!({});
+        talk.say(AgentEvent::ToolCall(ToolCall { id: "tc".into(), name: "current_time".into(), parameters }));
+    }
+    talk.say(AgentEvent::Interrupted { event_id: Some(1) });
+    let mut chars = 0;
+    loop {
+        match line.ordered().await.expect("open") {
+            Ordered::Media(payload) => chars += payload.len(),
+            Ordered::Mark(_) => {}
+            Ordered::Clear => break,
+        }
+    }
+    let seconds = chars / 4 * 3 / 8_000;
+    assert!(seconds <= 122, "{seconds} s wait to be played at the carrier");
+    for _ in 0..40 {
+        assert!(matches!(talk.told().await, Some(Command::ToolResult { .. })), "each is answered");
+    }
+    talk.audio("REVG", 2);
+    assert_eq!(line.ordered().await, media("REVG"), "and then it goes on");
+    line.speak("f39/").await;
+    assert_eq!(talk.hears().await, "f39/");
+    talk.transcript(&"very ".repeat(20_000));
+    world.until(&taken, "the turn", |state| state.turns == 1).await;
+    let (_, text) = &world.said(&taken).await[0];
+    assert!(text.len() <= 16 * 1024 && text.starts_with("very very"), "{}", text.len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_breaks_off_takes_the_conversation_up_again() {
     let mut world = World::start().await;
@@ -147,6 +249,7 @@ async fn an_agent_that_breaks_off_takes_the_conversation_up_again() {
     world.provider.refusals.lock().push_back(OpenError::Server { status: 503 });
     talk.end(AgentEnd::Dropped { code: 1_011 });
     let mut talk = world.talk().await;
+    assert_eq!(talk.opening.first_message.as_deref(), Some(""), "nobody is greeted twice");
     talk.ready();
     let Some(Command::ContextUpdate { text, .. }) = talk.told().await else { panic!("the context") };
     assert!(text.ends_with("\nYou: Good morning.\nCaller: Yes?"), "{text}");

@@ -161,12 +161,14 @@ async fn a_second_socket_takes_over_from_a_dead_one() {
     let mut first = Line::begin(&world, &taken.sid, &stream).await;
     let earlier = world.talk().await;
     earlier.ready();
+    earlier.response("Can you hear me?");
     // The first is open and nothing comes from it.
     let mut second = Line::begin(&world, &taken.sid, &stream).await;
     let talk = world.talk().await;
     talk.ready();
     talk.audio("QUJD", 1);
     assert_eq!(second.ordered().await, Some(super::line::Ordered::Media("QUJD".into())));
+    assert_eq!(world.state(&taken).await.turns, 1, "what was said on the first is stored");
     first.closed().await;
     assert_eq!(world.edge().live().count(), 1);
     assert_eq!(world.state(&taken).await.live.expect("alive").generation, 2);
@@ -228,5 +230,30 @@ async fn connections_that_dawdle_are_closed() {
         if let Some(status) = status {
             assert!(answer.contains(status) || answer.is_empty(), "{answer}");
         }
+    }
+}
+
+/// Connections that rest do not keep others out.
+#[tokio::test(flavor = "multi_thread")]
+async fn resting_connections_give_way() {
+    let world = World::with(|options| options.limits.connections_max = 8).await;
+    let request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut resting = Vec::new();
+    for n in 0..5 {
+        let mut stream = tokio::net::TcpStream::connect(world.addr).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = vec![0; 1_024];
+        let read = stream.read(&mut answer).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..read]).to_lowercase();
+        assert!(answer.starts_with("http/1.1 404") && !answer.contains("connection: close"), "{n}: {answer}");
+        resting.push(stream);
+    }
+    for _ in 0..5 {
+        let mut stream = tokio::net::TcpStream::connect(world.addr).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        let read = tokio::time::timeout(super::line::STUCK, stream.read_to_string(&mut answer)).await;
+        read.expect("closed after one answer").expect("an answer");
+        assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
     }
 }

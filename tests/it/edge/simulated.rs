@@ -15,14 +15,12 @@ use tandem_providers::Secret;
 use tandem_providers::elevenlabs::{self, ElevenLabs};
 use tandem_providers::twilio::{self, Credentials, Twilio};
 use tandem_simulator::scenario::{Attempt, Number};
-use tandem_simulator::{Fault, Options as SimOptions, Person, Scenario, Simulator};
+use tandem_simulator::{AgentFault, Fault, Options as SimOptions, Person, Scenario, Simulator};
 use tandem_store::Store;
 use tokio::net::TcpListener;
 
 const SIM_TOKEN: &str = "sim-token";
 const XI: &str = "sim-xi";
-/// Simulated seconds in a real one.
-const SPEED: f64 = 20.0;
 
 struct Whole {
     sim: tandem_simulator::Running,
@@ -41,14 +39,15 @@ impl tandem_simulator::Clock for SimulatedClock {
 }
 
 impl Whole {
-    async fn start(numbers: Vec<Number>) -> Whole {
+    /// `speed`: simulated seconds in a real one.
+    async fn start(numbers: Vec<Number>, speed: f64) -> Whole {
         let real = SystemClock::new().now();
-        let clock = Arc::new(SystemClock::simulated(1_780_416_000_000, real, SPEED));
+        let clock = Arc::new(SystemClock::simulated(1_780_416_000_000, real, speed));
         let account_sid = SimOptions::default().account_sid;
         let sim = Simulator::start(SimOptions {
             auth_token: SIM_TOKEN.into(),
             xi_api_key: XI.into(),
-            speed: SPEED,
+            speed,
             mix: Scenario { numbers, ..Scenario::default() },
             clock: Arc::new(SimulatedClock(clock.clone())),
             ..SimOptions::default()
@@ -76,9 +75,12 @@ impl Whole {
         let node = Node::start(options).await.expect("a node");
         let mut agent = elevenlabs::Options::new(Secret::from(XI));
         agent.base_url = sim.agent_url.clone();
+        agent.ready_timeout = Duration::from_millis(500);
         let agent = ElevenLabs::new(agent).expect("an adapter");
         let mut options = EdgeOptions::new(address, urls, node.handle().clone());
         options.listener = Some(listener);
+        options.limits.agent_patience = Duration::from_secs(3);
+        options.limits.last_word_max = Duration::from_secs(2);
         options.accounts = vec![account("twilio", &account_sid, SIM_TOKEN)];
         options.agents.insert("elevenlabs".into(), Arc::new(agent));
         let edge = edge::serve(options).await.expect("an edge");
@@ -146,7 +148,7 @@ fn number(to: &str, person: Person, faults: &[Fault]) -> Number {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_and_an_agent_talk_to_the_end() {
     let to = "+12125550101";
-    let world = Whole::start(vec![number(to, Person::Human, &[])]).await;
+    let world = Whole::start(vec![number(to, Person::Human, &[])], 20.0).await;
     let (_, state, said) = world.call(to).await;
     assert_eq!(state.ended.expect("ended").disposition, Disposition::Completed);
     let agent: Vec<&str> =
@@ -172,7 +174,7 @@ async fn faults_of_the_carrier_do_no_harm() {
         ("+12125550115", Person::Interrupter, vec![]),
     ];
     let numbers = cases.iter().map(|(to, person, faults)| number(to, *person, faults)).collect();
-    let world = Whole::start(numbers).await;
+    let world = Whole::start(numbers, 40.0).await;
     for (to, _, faults) in &cases {
         let (_, state, said) = world.call(to).await;
         let disposition = state.ended.expect("ended").disposition;
@@ -186,10 +188,49 @@ async fn faults_of_the_carrier_do_no_harm() {
     world.shutdown().await;
 }
 
+/// Whatever the agent does, the call comes to its end and nothing is left of the conversation.
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_agent_do_no_harm() {
+    let faults = [
+        AgentFault::SignedUrlError,
+        AgentFault::SignedUrlBusy,
+        AgentFault::NeverAnswers,
+        AgentFault::Close1002,
+        AgentFault::Close1008,
+        AgentFault::Close1011,
+        AgentFault::Cut,
+        AgentFault::Flood,
+        AgentFault::Garbage,
+        AgentFault::EndsAtOnce,
+    ];
+    let to = |n: usize| format!("+121255501{n:02}");
+    let numbers: Vec<Number> = (0..faults.len()).map(|n| number(&to(30 + n), Person::Human, &[])).collect();
+    let world = Whole::start(numbers.clone(), 80.0).await;
+    for (n, fault) in faults.into_iter().enumerate() {
+        let agent = tandem_simulator::scenario::Agent { faults: [(fault, 1.0)].into(), ..Default::default() };
+        let scenario = Scenario { numbers: numbers.clone(), agent, ..Scenario::default() };
+        world.sim.control.scenario(scenario).expect("valid");
+        let (_, state, said) = world.call(&to(30 + n)).await;
+        assert_eq!(state.ended.expect("ended").disposition, Disposition::Completed, "{fault:?}");
+        // A person who hears a flood waits for its end.
+        if fault == AgentFault::Garbage {
+            assert!(said.len() >= 4, "{fault:?}: {said:?}");
+        }
+    }
+    let over = async {
+        while world.sim.log.summary().live_agent_conversations > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(STUCK, over).await.expect("every conversation with the agent is over");
+    assert_eq!(world.sim.log.summary().posts, faults.len() as u64);
+    world.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_is_hung_up_on() {
     let to = "+12125550121";
-    let world = Whole::start(vec![number(to, Person::Voicemail, &[])]).await;
+    let world = Whole::start(vec![number(to, Person::Voicemail, &[])], 40.0).await;
     let (_, state, _) = world.call(to).await;
     assert_eq!(state.ended.expect("ended").disposition, Disposition::Voicemail);
     world.shutdown().await;

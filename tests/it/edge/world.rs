@@ -85,6 +85,13 @@ impl World {
     }
 
     pub async fn with(with: impl FnOnce(&mut EdgeOptions)) -> World {
+        World::with_node(|_| {}, with).await
+    }
+
+    pub async fn with_node(
+        with_node: impl FnOnce(&mut Options),
+        with: impl FnOnce(&mut EdgeOptions),
+    ) -> World {
         let dir = tempfile::tempdir().expect("a directory");
         let store: Arc<dyn Store> =
             tandem_store::embedded::Options::new(dir.path().join("data")).open().expect("a store");
@@ -102,6 +109,7 @@ impl World {
         let clock = Arc::new(SystemClock::simulated(1_780_416_000_000, real, 1.0));
         let mut options = Options::new(store.clone(), clock, Arc::new(performer), vault);
         options.shards = 4;
+        with_node(&mut options);
         let node = Node::start(options).await.expect("a node");
 
         let (provider, talks) = Provider::new();

@@ -338,12 +338,14 @@ async fn notes_are_sealed_and_shown() {
 async fn a_deadline_that_has_passed_is_told_as_such() {
     let world = World::start().await;
     let (_, client) = world.company().await;
-    let mut late = Request::new(place(TO));
-    // Too short for any answer, and set in the header alone, so that the client itself goes on waiting.
-    late.metadata_mut().insert("grpc-timeout", "1u".parse().expect("ASCII"));
-    let told = client.calls().place_call(late).await.expect_err("too late");
+    // A deadline that the client sets, the client keeps too, and often first; the node's own shows what the
+    // node says.
+    let hasty = world.other_door(&client, |options| options.timeout = Duration::ZERO).await;
+    let told = hasty.calls().place_call(place(TO)).await.expect_err("too late");
     assert_eq!(told.code(), Code::DeadlineExceeded, "{told:?}");
     assert_eq!(reason(&told), "DEADLINE");
+    let list = client.calls().list_calls(v1::ListCallsRequest::default()).await.expect("listed").into_inner();
+    assert!(list.calls.is_empty(), "nothing was begun");
     let mut early = Request::new(place(TO));
     early.set_timeout(Duration::from_secs(20));
     client.calls().place_call(early).await.expect("in time");

@@ -163,16 +163,13 @@ impl World {
         let node = Node::start(options).await.expect("a node");
         *carrier.0.lock() = Some(node.handle().clone());
 
-        let mut options = grpc::Options::new(node.handle().clone());
-        options.admin_token = Some(Secret::new(ADMIN));
-        with(&mut options);
-        let router = grpc::router(options).await.expect("a router");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let addr = listener.local_addr().expect("an address");
-        let server = Server::builder().add_routes(router.routes);
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        let channel = Channel::from_shared(format!("http://{addr}")).expect("an address").connect().await;
-        World { node: Some(node), clock, channel: channel.expect("connected"), dir: Some(dir) }
+        let channel = serve(node.handle(), with).await;
+        World { node: Some(node), clock, channel, dir: Some(dir) }
+    }
+
+    /// The same node through another door.
+    pub async fn other_door(&self, client: &Client, with: impl FnOnce(&mut grpc::Options)) -> Client {
+        Client { channel: serve(self.handle(), with).await, ..client.clone() }
     }
 
     pub fn handle(&self) -> &Handle {
@@ -216,6 +213,19 @@ impl World {
         .await;
         made
     }
+}
+
+async fn serve(handle: &Handle, with: impl FnOnce(&mut grpc::Options)) -> Channel {
+    let mut options = grpc::Options::new(handle.clone());
+    options.admin_token = Some(Secret::new(ADMIN));
+    with(&mut options);
+    let router = grpc::router(options).await.expect("a router");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let server = Server::builder().add_routes(router.routes);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let endpoint = Channel::from_shared(format!("http://{addr}")).expect("an address");
+    endpoint.connect().await.expect("connected")
 }
 
 impl Drop for World {

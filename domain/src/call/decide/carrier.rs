@@ -13,10 +13,12 @@ use crate::carrier::{
 use crate::effect::Effect;
 use crate::machine::Rejection;
 use crate::retry::Outcome;
-use crate::time::{Millis, SECOND};
+use crate::time::{MINUTE, Millis, SECOND};
 
 /// Pause after the carrier asked for one without saying how long.
 const BACK_OFF_MS: Millis = 5 * SECOND;
+/// A longer pause is not believed.
+const BACK_OFF_MS_MAX: Millis = 10 * MINUTE;
 
 pub(super) fn dialed(d: &mut Draft<'_>, attempt: u16, outcome: &DialOutcome) -> Result<(), Rejection> {
     if d.live(attempt).is_none() {
@@ -58,7 +60,8 @@ fn refused(refusal: &Refusal, now: Millis) -> Ending {
         RefusalReason::Account => (Outcome::CarrierFailure, Some(now), Some(Trouble::Account)),
         RefusalReason::Configuration => (Outcome::CarrierFailure, Some(now), Some(Trouble::Configuration)),
         RefusalReason::RateLimited { retry_after_ms } => {
-            let wait = retry_after_ms.map_or(BACK_OFF_MS, |ms| Millis::from(ms).max(SECOND));
+            let wait =
+                retry_after_ms.map_or(BACK_OFF_MS, |ms| Millis::from(ms).clamp(SECOND, BACK_OFF_MS_MAX));
             (Outcome::CarrierFailure, Some(now + wait), Some(Trouble::Busy { until: now + wait }))
         }
         RefusalReason::Overloaded => {
@@ -66,13 +69,18 @@ fn refused(refusal: &Refusal, now: Millis) -> Ending {
             (Outcome::CarrierFailure, Some(until), Some(Trouble::Busy { until }))
         }
     };
-    Ending { outcome, code: refusal.code, again_at, trouble }
+    Ending { code: refusal.code, again_at, trouble, ..Ending::of(outcome) }
 }
 
 /// Whether this carrier id belongs to this call, now or in an attempt that is over.
 fn knows(d: &Draft<'_>, sid: &str) -> bool {
     let live = d.s.live.as_ref().and_then(|l| l.sid.as_deref());
     live == Some(sid) || d.s.past.iter().any(|p| p.sid.as_deref() == Some(sid))
+}
+
+/// The attempt ended without anybody having seen its end.
+fn was_given_up(d: &Draft<'_>, sid: &str) -> bool {
+    d.s.past.iter().any(|p| p.sid.as_deref() == Some(sid) && p.outcome == Outcome::Lost)
 }
 
 /// The first id to present itself for an attempt is the attempt's; any other call is hung up at
@@ -103,7 +111,8 @@ pub(super) fn adopt(d: &mut Draft<'_>, attempt: u16, sid: &str) -> bool {
 pub(super) fn reported(d: &mut Draft<'_>, attempt: u16, report: &Report) -> Result<(), Rejection> {
     // A call that has ended needs no hang-up, so its id is not adopted into a later attempt either.
     if d.live(attempt).is_none() {
-        if !matches!(report.progress, Progress::Ended(_)) && !knows(d, &report.sid) {
+        let alive = !matches!(report.progress, Progress::Ended(_));
+        if alive && (!knows(d, &report.sid) || was_given_up(d, &report.sid)) {
             d.instruct(report.sid.clone(), Instruction::Hangup);
         }
         return Ok(());
@@ -129,10 +138,12 @@ pub(super) fn reported(d: &mut Draft<'_>, attempt: u16, report: &Report) -> Resu
             if let Some(said) = report.answered_by {
                 judge(d, said);
             }
-            if matches!(how, End::Completed) && report.duration_s.is_some() {
+            if how == End::Completed {
                 answered(d);
             }
-            end::attempt(d, Ending::of(outcome(d, how)))?;
+            let longest = Millis::from(d.s.plan.max_duration_s) * SECOND + MINUTE;
+            let talk_ms = report.duration_s.map(|s| (Millis::from(s) * SECOND).min(longest));
+            end::attempt(d, Ending { talk_ms, ..Ending::of(outcome(d, how)) })?;
         }
     }
     if let (Some(said), true) = (report.answered_by, d.s.phase.is_answered()) {
@@ -148,9 +159,11 @@ pub(super) fn answered(d: &mut Draft<'_>) {
 }
 
 /// The neutral outcome of an ended attempt, with what is known of who answered.
-fn outcome(d: &Draft<'_>, how: End) -> Outcome {
+pub(super) fn outcome(d: &Draft<'_>, how: End) -> Outcome {
     let verdict = d.s.live.as_ref().map(|l| l.verdict).unwrap_or_default();
     let left = d.s.live.as_ref().is_some_and(|l| l.message_left);
+    // Whoever has answered has answered, whatever became of the line after that.
+    let how = if d.s.phase.is_answered() { End::Completed } else { how };
     match how {
         End::Completed if verdict == Verdict::Fax => Outcome::Fax,
         End::Completed if left || verdict.is_machine() => Outcome::Voicemail,
@@ -171,7 +184,7 @@ pub(super) fn judge(d: &mut Draft<'_>, said: AnsweredBy) {
     let stands = d.s.live.as_ref().is_none_or(|l| l.message_left || l.verdict == verdict);
     // An undecided late word does not take back a decided one.
     let decided = d.s.live.as_ref().is_some_and(|l| l.verdict != Verdict::Unknown);
-    if !stands && !(said == AnsweredBy::Unknown && decided) {
+    if !(stands || said == AnsweredBy::Unknown && decided) {
         d.event(What::Judged { answered_by: said, verdict });
     }
 }
@@ -180,28 +193,24 @@ pub(super) fn amd(d: &mut Draft<'_>, attempt: u16, sid: &str, said: AnsweredBy) 
     if d.live(attempt).is_none() || !adopt(d, attempt, sid) {
         return;
     }
+    // Only an answered call is listened to.
+    answered(d);
     judge(d, said);
     let Some(live) = d.s.live.as_ref() else { return };
     if live.message_left || live.hangup_sent {
         return;
     }
-    let action = match live.verdict {
-        Verdict::Fax => Some(Instruction::Hangup),
-        Verdict::LikelyMachine | Verdict::Machine { .. } => match &d.s.plan.amd.on_machine {
-            MachineAction::Continue => None,
-            MachineAction::Hangup => Some(Instruction::Hangup),
-            // A greeting that still plays is waited for.
-            MachineAction::LeaveMessage { .. } if said == AnsweredBy::MachineStart => None,
-            MachineAction::LeaveMessage { text, language } => {
-                Some(Instruction::SayAndHangup { text: text.clone(), language: language.clone() })
-            }
-        },
-        Verdict::Unknown | Verdict::LikelyHuman | Verdict::Human => None,
-    };
-    if let Some(instruction) = action {
-        if matches!(instruction, Instruction::SayAndHangup { .. }) {
-            d.event(What::MessageLeft);
-        }
+    if d.s.is_dismissed() {
+        d.instruct(sid.to_owned(), Instruction::Hangup);
+        return;
+    }
+    // A greeting that still plays is waited for.
+    if let MachineAction::LeaveMessage { text, language } = &d.s.plan.amd.on_machine
+        && live.verdict.is_machine()
+        && said != AnsweredBy::MachineStart
+    {
+        let instruction = Instruction::SayAndHangup { text: text.clone(), language: language.clone() };
+        d.event(What::MessageLeft);
         d.instruct(sid.to_owned(), instruction);
     }
 }
@@ -244,7 +253,8 @@ pub(super) fn found(d: &mut Draft<'_>, attempt: u16, report: Option<&Report>) ->
 pub(super) fn missing(d: &mut Draft<'_>, attempt: u16, sid: &str) -> Result<(), Rejection> {
     match d.live(attempt) {
         Some(live) if live.sid.as_deref() == Some(sid) => {
-            let outcome = if d.s.phase.is_answered() { Outcome::Answered } else { Outcome::Lost };
+            let answered = d.s.phase.is_answered();
+            let outcome = if answered { outcome(d, End::Completed) } else { Outcome::Lost };
             end::attempt(d, Ending::of(outcome))
         }
         _ => Ok(()),

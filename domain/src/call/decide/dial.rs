@@ -16,10 +16,10 @@ use crate::row::{
     CompanyGate, ConsentEntry, Contact, ContactNo, Contacted, DialPolicy, DncEntry, Fact, Permit, RowKey,
     RowWrite,
 };
-use crate::time::{MINUTE, Millis};
+use crate::time::{MINUTE, Millis, SECOND};
 
-/// Most attempts a call keeps, counted or not; one more ends it.
-pub(super) const ATTEMPTS_MAX: usize = 32;
+/// Most attempts of a call, counted or not. A carrier that refuses for months ends it.
+pub(super) const ATTEMPTS_MAX: u16 = 60_000;
 
 /// How soon a campaign offers a contact again that was barred by something without an end.
 const ASK_AGAIN_MS: Millis = MINUTE;
@@ -38,6 +38,9 @@ pub(super) fn place(d: &mut Draft<'_>, order: &Order) -> Result<(), Rejection> {
     order.plan.validate().map_err(|e| Rejection::invalid(e.field, e.why))?;
     if order.plan.is_external() != order.campaign.is_none() {
         return Err(Rejection::invalid("carrier", "an external call uses no campaign's permits"));
+    }
+    if order.campaign.is_some_and(|c| c != campaign::direct(d.company())) {
+        return Err(Rejection::invalid("campaign", "single calls use the company's own permits"));
     }
     let (company, call, now) = (d.company(), d.call(), d.cx.now);
     if let Some(key) = &order.new_key {
@@ -142,7 +145,7 @@ pub(super) fn begin(d: &mut Draft<'_>, begin: &Begin) -> Result<(), Rejection> {
     let home = Entity::campaign(company, begin.campaign);
     if d.s.phase == Phase::Ended {
         // It ended while the permit was on its way (hung up, opted out): tell the final word again.
-        let finished = end::finished(d, Some(begin.contact), begin.caller, None);
+        let finished = end::finished(d, Some(begin.contact), None, None);
         d.effects.push(Effect::send(home, finished));
         return Ok(());
     }
@@ -153,22 +156,22 @@ pub(super) fn begin(d: &mut Draft<'_>, begin: &Begin) -> Result<(), Rejection> {
         }
         Err(bar) if bar.is_final() => {
             create_from_contact(d, begin);
-            d.event(What::Offered { contact: begin.contact, caller: begin.caller });
+            d.event(What::Offered { contact: begin.contact });
             let disposition = match bar {
                 Bar::NoConsent => Disposition::NoConsent,
                 Bar::DoNotCall => Disposition::DoNotCall,
                 _ => Disposition::Expired,
             };
-            end::conclude(d, disposition);
+            end::conclude(d, disposition, None);
         }
         Err(bar) => {
-            let until = bar.clears_at().unwrap_or(d.cx.now + ASK_AGAIN_MS);
+            // Not at once, whatever the clocks say: the campaign would offer it again and again.
+            let until = bar.clears_at().unwrap_or(d.cx.now + ASK_AGAIN_MS).max(d.cx.now + SECOND);
             d.effects.push(Effect::send(
                 home,
                 campaign::Command::Declined(Box::new(campaign::Declined {
                     contact: begin.contact,
                     call: d.call(),
-                    caller: begin.caller,
                     place,
                     priority: begin.first.as_ref().map_or(d.s.priority, |f| f.contact.priority),
                     attempts: d.s.counted,
@@ -210,12 +213,11 @@ struct Grant<'a> {
     from: &'a str,
     milli_cps: [u32; 3],
     contact: Option<ContactNo>,
-    caller: u8,
 }
 
 impl<'a> From<&'a Begin> for Grant<'a> {
     fn from(b: &'a Begin) -> Self {
-        Grant { from: &b.from, milli_cps: b.milli_cps, contact: Some(b.contact), caller: b.caller }
+        Grant { from: &b.from, milli_cps: b.milli_cps, contact: Some(b.contact) }
     }
 }
 
@@ -223,9 +225,9 @@ impl<'a> From<&'a Begin> for Grant<'a> {
 fn start(d: &mut Draft<'_>, customer: CustomerId, contacted: Contacted, grant: Grant<'_>) {
     let (company, call, now) = (d.company(), d.call(), d.cx.now);
     let number = d.s.attempt + 1;
-    let Grant { from, milli_cps, contact, caller } = grant;
+    let Grant { from, milli_cps, contact } = grant;
     if let Some(contact) = contact {
-        d.event(What::Offered { contact, caller });
+        d.event(What::Offered { contact });
     }
     d.event(What::AttemptStarted { attempt: number, from: from.to_owned() });
     d.rows.push(RowWrite::set(
@@ -292,7 +294,7 @@ pub(super) fn step(d: &mut Draft<'_>, step: &CarrierStep) -> Result<(), Rejectio
                 return Err(Rejection::internal("a call without a person"));
             };
             let contacted = permitted(d, None, customer, &d.s.place)?.map_err(Rejection::Barred)?;
-            let grant = Grant { from, milli_cps: [0; 3], contact: None, caller: 0 };
+            let grant = Grant { from, milli_cps: [0; 3], contact: None };
             start(d, customer, contacted, grant);
         }
         CarrierStep::Ringing { attempt } => match phase {

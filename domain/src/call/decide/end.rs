@@ -11,7 +11,7 @@ use crate::id::{CallId, Entity};
 use crate::machine::Rejection;
 use crate::retry::{Disposition, Next, Outcome};
 use crate::row::{ContactNo, Contacted, Fact, RowKey, RowWrite};
-use crate::time::{DAY, Millis};
+use crate::time::{DAY, Millis, SECOND};
 use crate::{campaign, customer};
 
 pub(super) fn facts(me: Entity, s: &State) -> Vec<Fact> {
@@ -25,10 +25,9 @@ pub(super) fn facts(me: Entity, s: &State) -> Vec<Fact> {
 
 /// The person's record with a new attempt, alive.
 pub(super) fn with_attempt(mut contacted: Contacted, now: Millis, call: CallId, attempt: u16) -> Contacted {
-    contacted.attempts.retain(|at| *at > now - DAY);
-    if contacted.attempts.len() >= Contacted::MAX {
-        contacted.attempts.remove(0);
-    }
+    // The newest is kept however old it is: a gap may be longer than a day.
+    let newest = contacted.attempts.last().copied();
+    contacted.attempts.retain(|at| *at > now - DAY || Some(*at) == newest);
     contacted.attempts.push(now);
     contacted.live = Some((call, attempt));
     contacted
@@ -44,11 +43,13 @@ pub(super) struct Ending {
     pub again_at: Option<Millis>,
     /// The same would happen to every other dial of the campaign.
     pub trouble: Option<Trouble>,
+    /// How long was talked, where the carrier says so.
+    pub talk_ms: Option<Millis>,
 }
 
 impl Ending {
     pub fn of(outcome: Outcome) -> Self {
-        Ending { outcome, code: 0, again_at: None, trouble: None }
+        Ending { outcome, code: 0, again_at: None, trouble: None, talk_ms: None }
     }
 }
 
@@ -68,13 +69,16 @@ pub(super) fn attempt(d: &mut Draft<'_>, end: Ending) -> Result<(), Rejection> {
                 // The phone never rang: it is no reason to keep a distance.
                 contacted.attempts.pop();
             }
+            let surplus = contacted.attempts.len().saturating_sub(Contacted::MAX);
+            contacted.attempts.drain(..surplus);
             d.rows.push(RowWrite::set(row, &contacted));
         }
     }
     if let (false, Some(campaign)) = (d.s.plan.is_external(), d.s.campaign) {
         d.rows.push(RowWrite::clear(RowKey::Permit { company, campaign, call }));
     }
-    let talk_ms = d.s.live.as_ref().and_then(|l| l.answered_at).map_or(0, |at| (now - at).max(0));
+    let answered_at = d.s.live.as_ref().and_then(|l| l.answered_at);
+    let talk_ms = answered_at.map_or(0, |at| end.talk_ms.unwrap_or((now - at).max(0)));
     d.event(What::AttemptEnded(Box::new(AttemptEnd {
         outcome: end.outcome,
         counted,
@@ -88,10 +92,10 @@ pub(super) fn attempt(d: &mut Draft<'_>, end: Ending) -> Result<(), Rejection> {
 /// What follows an ended attempt.
 fn next(d: &mut Draft<'_>, end: Ending) {
     let now = d.cx.now;
-    let again = if d.s.cancel || d.s.past.len() >= ATTEMPTS_MAX {
+    let again = if d.s.cancel || d.s.attempt >= ATTEMPTS_MAX {
         None
     } else if let Some(at) = end.again_at {
-        Some(at)
+        Some(at.max(patience(d, end)))
     } else {
         match d.s.plan.retry.next(d.s.counted, end.outcome, now, d.cx.random) {
             Next::At(at) => Some(at),
@@ -100,10 +104,11 @@ fn next(d: &mut Draft<'_>, end: Ending) {
     };
     let Some(at) = again else {
         let left = d.s.past.last().is_some_and(|p| p.message_left);
-        let answered = matches!(end.outcome, Outcome::Answered | Outcome::Voicemail);
+        // Called off is what might have been tried again; any other end speaks for itself.
+        let open = end.outcome.is_retryable() && end.outcome != Outcome::Voicemail;
         let disposition =
-            if d.s.cancel && !answered { Disposition::Canceled } else { Disposition::of(end.outcome, left) };
-        return conclude(d, disposition);
+            if d.s.cancel && open { Disposition::Canceled } else { Disposition::of(end.outcome, left) };
+        return conclude(d, disposition, end.again_at.is_none().then_some(end.outcome));
     };
     d.event(What::RetryPlanned { at });
     if let (Some(campaign), Some(contact)) = (d.s.campaign, d.s.contact) {
@@ -112,7 +117,6 @@ fn next(d: &mut Draft<'_>, end: Ending) {
             campaign::Command::Released(Box::new(campaign::Released {
                 contact,
                 call: d.call(),
-                caller: d.s.caller,
                 place: d.s.place,
                 priority: d.s.priority,
                 attempts: d.s.counted,
@@ -127,14 +131,25 @@ fn next(d: &mut Draft<'_>, end: Ending) {
     }
 }
 
-/// The final word on a call: everyone who waits for it hears it in the same transaction.
-pub(super) fn conclude(d: &mut Draft<'_>, disposition: Disposition) {
+/// A carrier that is busy time after time is asked less and less often for the same call.
+fn patience(d: &Draft<'_>, end: Ending) -> Millis {
+    let Some(Trouble::Busy { .. }) = end.trouble else { return d.cx.now };
+    let refused = d.s.past.iter().rev().take_while(|p| !p.counted).take(7).count();
+    let steps = u32::try_from(refused).unwrap_or(0).saturating_sub(1);
+    d.cx.now + (BUSY_STEP_MS << steps)
+}
+
+const BUSY_STEP_MS: Millis = 5 * SECOND;
+
+/// The final word on a call: everyone who waits for it hears it in the same transaction. `outcome`
+/// is that of the attempt that ended with it, if one did and it counts.
+pub(super) fn conclude(d: &mut Draft<'_>, disposition: Disposition, outcome: Option<Outcome>) {
     let (company, call, now) = (d.company(), d.call(), d.cx.now);
     let queued_at = d.s.next_at;
     d.event(What::Ended { disposition });
     d.index(RowKey::CallByDisposition { company, disposition, at: now, call });
     if let Some(campaign) = d.s.campaign {
-        let finished = finished(d, d.s.contact, d.s.caller, queued_at);
+        let finished = finished(d, d.s.contact, queued_at, outcome);
         d.effects.push(Effect::send(Entity::campaign(company, campaign), finished));
     }
     if let Some(customer) = d.s.customer {
@@ -157,14 +172,13 @@ pub(super) fn conclude(d: &mut Draft<'_>, disposition: Disposition) {
 pub(super) fn finished(
     d: &Draft<'_>,
     contact: Option<ContactNo>,
-    caller: u8,
     queued_at: Option<Millis>,
+    outcome: Option<Outcome>,
 ) -> campaign::Command {
     let last = d.s.past.last();
     campaign::Command::Finished(Box::new(campaign::Finished {
         contact,
         call: d.call(),
-        caller,
         priority: d.s.priority,
         queued_at,
         disposition: d.s.ended.as_ref().map_or(Disposition::Failed, |e| e.disposition),
@@ -172,7 +186,7 @@ pub(super) fn finished(
         talk_ms: d.s.talk_ms,
         verdict: last.map(|p| p.verdict).unwrap_or_default(),
         // An attempt that ended earlier was reported when it ended.
-        outcome: if queued_at.is_none() { last.map(|p| p.outcome) } else { None },
+        outcome,
     }))
 }
 
@@ -184,7 +198,7 @@ pub(super) fn hangup(d: &mut Draft<'_>) -> Result<(), Rejection> {
         Phase::Ended => Ok(()),
         Phase::Queued => {
             d.event(What::HangupRequested);
-            conclude(d, Disposition::Canceled);
+            conclude(d, Disposition::Canceled, None);
             Ok(())
         }
         Phase::Dispatching

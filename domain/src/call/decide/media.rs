@@ -2,13 +2,17 @@
 
 use super::super::command::{Conversation, Document, MediaEnd, MediaGrant, SaidTurn};
 use super::super::event::What;
-use super::super::state::Phase;
 use super::{Draft, carrier};
 use crate::carrier::Instruction;
+use crate::machine::Rejection;
 use crate::row::{RowKey, RowWrite, Turn};
 
 /// A call that has lost its media this often is given up.
 const GENERATIONS_MAX: u32 = 6;
+
+/// Turns taken down at once, and sealed bytes of one.
+const TURNS_MAX: usize = 100;
+const TURN_BYTES_MAX: usize = 16_000;
 
 /// The gate: one carrier call per attempt gets the conversation, any other is told to hang up.
 pub(super) fn document(d: &mut Draft<'_>, attempt: u16, sid: &str, again: bool) -> Document {
@@ -17,6 +21,7 @@ pub(super) fn document(d: &mut Draft<'_>, attempt: u16, sid: &str, again: bool) 
     }
     let Some(live) = d.s.live.as_ref() else { return Document::Hangup };
     let over = live.hangup_sent || live.message_left || live.conversation_over || d.s.cancel;
+    let over = over || d.s.is_dismissed();
     if over || (again && live.generation >= GENERATIONS_MAX) {
         return Document::Hangup;
     }
@@ -32,7 +37,8 @@ pub(super) fn opened(d: &mut Draft<'_>, attempt: u16, sid: &str) -> MediaGrant {
     let Some(live) = d.s.live.as_ref() else { return MediaGrant::Refused };
     let Some(customer) = d.s.customer else { return MediaGrant::Refused };
     let spent = live.generation >= GENERATIONS_MAX;
-    if live.hangup_sent || live.message_left || live.conversation_over || spent {
+    let over = live.hangup_sent || live.message_left || live.conversation_over;
+    if over || spent || d.s.is_dismissed() {
         return MediaGrant::Refused;
     }
     let generation = live.generation + 1;
@@ -62,10 +68,23 @@ pub(super) fn closed(d: &mut Draft<'_>, attempt: u16, generation: u32, end: &Med
     }
 }
 
-pub(super) fn said(d: &mut Draft<'_>, attempt: u16, generation: u32, turns: &[SaidTurn]) {
-    let Some(live) = d.live(attempt) else { return };
-    if live.generation != generation || turns.is_empty() || d.s.phase == Phase::Ended {
-        return;
+pub(super) fn said(
+    d: &mut Draft<'_>,
+    attempt: u16,
+    generation: u32,
+    turns: &[SaidTurn],
+) -> Result<(), Rejection> {
+    if turns.len() > TURNS_MAX || turns.iter().any(|t| t.text.0.len() > TURN_BYTES_MAX) {
+        return Err(Rejection::invalid("turns", "at most 100 at once, of at most 16 kB each"));
+    }
+    // Last words may come after the carrier has reported the end of the call.
+    let newest = match d.live(attempt) {
+        Some(live) => live.generation,
+        None if d.s.live.is_none() && attempt == d.s.attempt => d.s.last_generation,
+        None => return Ok(()),
+    };
+    if newest == 0 || newest != generation || turns.is_empty() {
+        return Ok(());
     }
     let (company, call, first) = (d.company(), d.call(), d.s.turns);
     let mut no = first;
@@ -75,4 +94,5 @@ pub(super) fn said(d: &mut Draft<'_>, attempt: u16, generation: u32, turns: &[Sa
         no += 1;
     }
     d.event(What::Said { first, count: no - first });
+    Ok(())
 }

@@ -15,6 +15,9 @@ use crate::id::{Attempt, CallId, CompanyId, Entity};
 use crate::machine::{Context, Decision, Rejection};
 use crate::row::{Fact, RowKey, RowWrite};
 
+/// Sealed bytes of the note on a call, which is part of its state.
+const NOTE_BYTES_MAX: usize = 16_000;
+
 pub(super) fn facts(me: Entity, s: &State, command: &Command) -> Vec<Fact> {
     match command {
         Command::Place(place) => dial::facts_to_place(me, s, place),
@@ -67,8 +70,11 @@ pub(super) fn decide(s: &State, command: &Command, cx: &Context<'_>) -> Result<D
         Command::MediaClosed { attempt, generation, end } => {
             media::closed(&mut d, *attempt, *generation, end);
         }
-        Command::Said { attempt, generation, turns } => media::said(&mut d, *attempt, *generation, turns),
+        Command::Said { attempt, generation, turns } => media::said(&mut d, *attempt, *generation, turns)?,
         Command::Hangup => end::hangup(&mut d)?,
+        Command::Annotate { note: Some(note), .. } if note.0.len() > NOTE_BYTES_MAX => {
+            return Err(Rejection::invalid("note", "a note takes at most 16 kB"));
+        }
         Command::Annotate { note, flagged } => {
             d.event(What::Annotated { note: note.clone(), flagged: *flagged });
         }

@@ -4,7 +4,7 @@ use super::super::event::{DISPATCH_MS, HANGUP_MS, SETTLE_STEP_MS, SILENCE_MS, Wh
 use super::super::state::Phase;
 use super::end::{self, Ending};
 use super::{Draft, carrier};
-use crate::carrier::Instruction;
+use crate::carrier::{End, Instruction};
 use crate::effect::Effect;
 use crate::machine::Rejection;
 use crate::retry::Outcome;
@@ -41,26 +41,37 @@ pub(super) fn tick(d: &mut Draft<'_>) -> Result<(), Rejection> {
             Ok(())
         }
         Phase::Initiated | Phase::Ringing if checks >= CHECKS_MAX => {
+            // It may still be alive at the carrier, and is not to ring on.
+            hang_up(d);
             end::attempt(d, Ending::of(Outcome::Lost))
         }
         Phase::InProgress | Phase::Reattaching if checks >= CHECKS_MAX => {
-            end::attempt(d, Ending::of(Outcome::Answered))
+            let outcome = carrier::outcome(d, End::Completed);
+            end::attempt(d, Ending::of(outcome))
         }
         Phase::Initiated | Phase::Ringing => {
+            let wanted = d.s.live.as_ref().is_some_and(|l| l.hangup_sent);
+            if wanted {
+                hang_up(d);
+            }
             fetch(d);
-            plan_check(d, SILENCE_MS);
+            plan_check(d, if wanted { HANGUP_MS } else { SILENCE_MS });
             Ok(())
         }
         // Longer than a conversation may last, or its media did not come back: end it, and ask how
         // it stands.
         Phase::InProgress | Phase::Reattaching => {
-            if let Some(sid) = d.s.live.as_ref().and_then(|l| l.sid.clone()) {
-                d.instruct(sid, Instruction::Hangup);
-            }
+            hang_up(d);
             fetch(d);
             plan_check(d, HANGUP_MS);
             Ok(())
         }
+    }
+}
+
+fn hang_up(d: &mut Draft<'_>) {
+    if let Some(sid) = d.s.live.as_ref().and_then(|l| l.sid.clone()) {
+        d.instruct(sid, Instruction::Hangup);
     }
 }
 

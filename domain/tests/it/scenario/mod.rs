@@ -1,0 +1,5 @@
+//! Single stories, told from start to end.
+
+mod call;
+mod campaign;
+mod company;

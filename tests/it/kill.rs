@@ -1,0 +1,254 @@
+//! The node's process is killed in the middle of a campaign, again and again, and started anew on
+//! its data. Everybody ends as in an undisturbed run, and the carrier's own log shows that nobody
+//! was dialed twice for an attempt.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tandem_proto::v1;
+use tandem_simulator::scenario::{Attempt, Number};
+use tandem_simulator::{Options, Person, Running, Scenario, Simulator};
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+const ADMIN: &str = "an admin token for tests";
+const CALLER: &str = "+12025550100";
+/// Simulated seconds in a second.
+const SPEED: f64 = 40.0;
+const CONTACTS: usize = 36;
+
+fn person(n: usize) -> Person {
+    match n % 6 {
+        0 | 1 => Person::Human,
+        2 => Person::Busy,
+        3 => Person::NoAnswer,
+        4 => Person::Voicemail,
+        _ => Person::NotInService,
+    }
+}
+
+fn phone(n: usize) -> String {
+    format!("+1212555{:04}", 100 + n)
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A node's process, its data, and the simulated world around it.
+struct World {
+    dir: tempfile::TempDir,
+    config: PathBuf,
+    grpc: SocketAddr,
+    child: Child,
+    simulator: Running,
+}
+
+fn spawn(config: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(["node", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl World {
+    async fn start() -> World {
+        let numbers = (0..CONTACTS).map(|n| Number {
+            number: phone(n),
+            attempts: vec![Attempt {
+                person: Some(person(n)),
+                rings: Some(2),
+                turns: Some(2),
+                hangs_up: Some(true),
+                ..Attempt::default()
+            }],
+            posts: Vec::new(),
+        });
+        let mix = Scenario { faults: BTreeMap::new(), numbers: numbers.collect(), ..Scenario::default() };
+        let simulator =
+            Simulator::start(Options { mix, speed: SPEED, seed: 7, ..Options::default() }).await.unwrap();
+        let sid = Options::default().account_sid;
+        let dir = tempfile::tempdir().unwrap();
+        let (grpc, http) = (free_address(), free_address());
+        let config = dir.path().join("tandem.toml");
+        let text = format!(
+            "[node]\ndata_dir = {data:?}\nshards = 16\ndrain = \"1s\"\n\
+             [keys]\npath = {key:?}\ncreate = true\n\
+             [grpc]\nlisten = \"{grpc}\"\nadmin_token = \"{ADMIN}\"\n\
+             [http]\nlisten = \"{http}\"\npublic_url = \"http://{http}\"\ndev = true\n\
+             [metrics]\nenabled = false\n\
+             [carriers.twilio]\ntype = \"twilio\"\naccount_sid = \"{sid}\"\nauth_token = \"{token}\"\nbase_url = \"{carrier}\"\n\
+             [agents.elevenlabs]\ntype = \"elevenlabs\"\napi_key = \"{xi}\"\nbase_url = \"{agent}\"\n\
+             [clock]\nspeed = {SPEED}\nepoch = \"2026-06-02T16:00:00Z\"\n",
+            data = dir.path().join("data"),
+            key = dir.path().join("tandem.key"),
+            token = Options::default().auth_token,
+            xi = Options::default().xi_api_key,
+            carrier = simulator.carrier_url,
+            agent = simulator.agent_url,
+        );
+        std::fs::write(&config, text).unwrap();
+        let child = spawn(&config);
+        World { dir, config, grpc, child, simulator }
+    }
+
+    /// SIGKILL to the node's process, by its handle; then another on the same data.
+    fn kill_and_start(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.config);
+    }
+
+    async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.grpc)).unwrap();
+        for _ in 0..600 {
+            if let Ok(channel) = endpoint.connect().await {
+                return channel;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the node does not answer; its data is in {}", self.dir.path().display());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn with<T>(message: T, key: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let value: AsciiMetadataValue = format!("Bearer {key}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+fn settings() -> v1::CampaignSettings {
+    use v1::calling_hours::{Day, Interval};
+    let day = |day| Day { day, intervals: vec![Interval { open_minute: 0, close_minute: 1_440 }] };
+    v1::CampaignSettings {
+        plan: Some(v1::Plan {
+            agent: Some(v1::Agent { agent_id: Some("agent_1".into()), ..Default::default() }),
+            max_duration: seconds(90),
+            settle_after: seconds(60),
+            retry: Some(v1::RetryPolicy {
+                attempts_max: Some(3),
+                schedule: vec![prost_types::Duration { seconds: 60, nanos: 0 }],
+                // A dial that the kill kept from leaving ends as lost; it is tried again.
+                retried_outcomes: vec![
+                    v1::Outcome::Busy as i32,
+                    v1::Outcome::NoAnswer as i32,
+                    v1::Outcome::Lost as i32,
+                    v1::Outcome::CarrierFailure as i32,
+                ],
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        hours: Some(v1::CallingHours { week: (1..=7).map(day).collect(), ..Default::default() }),
+        bounds: Some(v1::CallingBounds { federal: Some(false), state: Some(false), margin: seconds(0) }),
+        gap: seconds(0),
+        person_attempts_per_day: Some(0),
+        limits: Some(v1::Limits { concurrency: Some(8), calls_per_second: Some(0.5), ..Default::default() }),
+        caller_ids: vec![CALLER.into()],
+        ..Default::default()
+    }
+}
+
+/// Imports, starts, and gives back the key and the campaign.
+async fn begin(world: &World) -> (String, String) {
+    let channel = world.channel().await;
+    let mut companies = v1::company_service_client::CompanyServiceClient::new(channel.clone());
+    let create = v1::CreateCompanyRequest {
+        name: "Acme".into(),
+        caller_ids: vec![v1::CallerId { number: CALLER.into(), limits: None }],
+        single_calls: Some(v1::CampaignSettings { caller_ids: Vec::new(), ..settings() }),
+        key_name: "test".into(),
+        ..Default::default()
+    };
+    let key = companies.create_company(with(create, ADMIN)).await.unwrap().into_inner().secret;
+    let mut campaigns = v1::campaign_service_client::CampaignServiceClient::new(channel);
+    let create =
+        v1::CreateCampaignRequest { name: "Kill".into(), settings: Some(settings()), ..Default::default() };
+    let campaign_id = campaigns.create_campaign(with(create, &key)).await.unwrap().into_inner().campaign_id;
+    let mut csv = String::from("phone\n");
+    for n in 0..CONTACTS {
+        csv.push_str(&phone(n));
+        csv.push('\n');
+    }
+    let part = |content| v1::ImportContactsRequest { content: Some(content) };
+    use v1::import_contacts_request::Content;
+    let header = v1::ImportContactsHeader { campaign_id: campaign_id.clone(), ..Default::default() };
+    let parts = vec![part(Content::Header(header)), part(Content::Csv(csv.into()))];
+    let imported =
+        campaigns.import_contacts(with(tokio_stream::iter(parts), &key)).await.unwrap().into_inner();
+    assert_eq!(imported.added, CONTACTS as u64);
+    let start = v1::StartCampaignRequest { campaign_id: campaign_id.clone(), ..Default::default() };
+    campaigns.start_campaign(with(start, &key)).await.unwrap();
+    (key, campaign_id)
+}
+
+async fn look(world: &World, key: &str, campaign_id: &str) -> Result<v1::Campaign, Status> {
+    let mut campaigns = v1::campaign_service_client::CampaignServiceClient::new(world.channel().await);
+    let get = v1::GetCampaignRequest { campaign_id: campaign_id.to_owned() };
+    Ok(campaigns.get_campaign(with(get, key)).await?.into_inner().campaign.unwrap_or_default())
+}
+
+/// Contacts by disposition, once the campaign is over.
+async fn finish(world: &World, key: &str, campaign_id: &str) -> BTreeMap<String, u32> {
+    let mut last = None;
+    for _ in 0..2_400 {
+        if let Ok(campaign) = look(world, key, campaign_id).await {
+            if campaign.phase() == v1::CampaignPhase::Completed {
+                let progress = campaign.progress.unwrap_or_default();
+                assert_eq!(progress.finished as usize, CONTACTS, "nobody is forgotten");
+                assert_eq!((progress.in_flight, progress.ready), (0, 0));
+                return progress
+                    .dispositions
+                    .iter()
+                    .filter(|d| d.count > 0)
+                    .map(|d| (d.disposition().as_str_name().to_owned(), d.count))
+                    .collect();
+            }
+            last = Some(campaign);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the campaign does not end: {:?}", last.and_then(|c| c.progress));
+}
+
+async fn run(kills: usize) -> (BTreeMap<String, u32>, tandem_simulator::Summary) {
+    let mut world = World::start().await;
+    let (key, campaign_id) = begin(&world).await;
+    for n in 0..kills {
+        tokio::time::sleep(Duration::from_millis(400 + 350 * n as u64)).await;
+        world.kill_and_start();
+    }
+    let ended = finish(&world, &key, &campaign_id).await;
+    let summary = world.simulator.log.summary();
+    (ended, summary)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_a_campaign_ends_as_if_undisturbed() {
+    let (expected, undisturbed) = run(0).await;
+    assert_eq!(undisturbed.double_dials, 0);
+    assert_eq!(expected.values().sum::<u32>() as usize, CONTACTS);
+    let (ended, summary) = run(6).await;
+    assert_eq!(ended, expected);
+    assert_eq!(summary.double_dials, 0, "one request for each attempt");
+    assert_eq!(summary.posts_without_attempt, 0);
+}
