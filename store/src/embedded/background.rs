@@ -315,11 +315,14 @@ impl Background {
     }
 }
 
-/// Lets other threads go first on a busy machine.
+/// Lets other threads of the process go first on a busy machine.
 #[cfg(target_os = "linux")]
 fn yield_to_others(niceness: i32) {
     // On Linux a process number that is a thread's means that thread.
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), niceness) {
+    let thread = Some(rustix::thread::gettid());
+    let lowered = rustix::process::getpriority_process(thread)
+        .and_then(|present| rustix::process::setpriority_process(thread, present + niceness));
+    if let Err(error) = lowered {
         tracing::debug!(%error, "the priority of a background thread stays as it is");
     }
 }

@@ -35,6 +35,15 @@ pub(super) struct Committer {
     failed: Option<StoreError>,
 }
 
+/// Nobody may wait for a thread that is gone, whatever it died of.
+struct CloseQueue(Arc<Engine>);
+
+impl Drop for CloseQueue {
+    fn drop(&mut self) {
+        self.0.queue.abandon();
+    }
+}
+
 struct Metrics {
     commits: Counter,
     conflicts: Counter,
@@ -73,6 +82,7 @@ impl Committer {
 
     /// Works until the queue is closed and drained.
     pub fn run(mut self) {
+        let _closed_in_any_case = CloseQueue(self.engine.clone());
         let mut group = Vec::new();
         let mut outcomes = Vec::new();
         while self.engine.queue.take(&mut group, self.engine.options.group_bytes_max) {
@@ -183,9 +193,13 @@ impl Committer {
         }
         // Whatever can fail comes first: a transaction goes into the batch whole or not at all.
         let sums = self.sums(commit, newest, batch)?;
-        for clear in std::mem::take(&mut commit.cleared) {
-            let since = self.resolver.written_since(clear.view.version(), &clear.begin, &clear.end);
-            for (fingerprint, key) in clear.keys.into_iter().chain(since) {
+        let mut written_since = Vec::with_capacity(commit.cleared.len());
+        for clear in &commit.cleared {
+            let written = self.resolver.written_since(clear.view.version(), &clear.begin, &clear.end);
+            written_since.push(written.ok_or(StoreError::TooOld)?);
+        }
+        for (clear, written_since) in commit.cleared.drain(..).zip(written_since) {
+            for (fingerprint, key) in clear.keys.into_iter().chain(written_since) {
                 self.put(batch, NewRow { fingerprint, key, value: None }, false);
             }
             self.resolver.cleared(clear.begin, clear.end);

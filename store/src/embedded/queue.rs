@@ -109,6 +109,13 @@ impl Queue {
         self.room.add_permits(room);
     }
 
+    /// Takes no more commits and forgets those that are queued.
+    pub fn abandon(&self) {
+        self.close();
+        let forgotten = std::mem::take(&mut self.state.lock().commits);
+        drop(forgotten);
+    }
+
     /// Takes no more commits; what is queued is still worked off.
     pub fn close(&self) {
         self.state.lock().closed = true;

@@ -183,8 +183,12 @@ impl Resolver {
         })
     }
 
-    /// Keys in `[begin, end)` that groups after `version` wrote, the open one included.
-    pub fn written_since(&mut self, version: u64, begin: &[u8], end: &[u8]) -> Vec<(u64, Bytes)> {
+    /// Keys in `[begin, end)` that groups after `version` wrote, the open one included. `None` if
+    /// the memory does not go back that far.
+    pub fn written_since(&mut self, version: u64, begin: &[u8], end: &[u8]) -> Option<Vec<(u64, Bytes)>> {
+        if version < self.oldest_version {
+            return None;
+        }
         let mut written = Vec::new();
         for group in self.groups_since(version) {
             group.sort();
@@ -194,7 +198,7 @@ impl Resolver {
                 keys.map(|key| (key.fingerprint, Bytes::copy_from_slice(key_bytes(&group.arena, key)))),
             );
         }
-        written
+        Some(written)
     }
 
     /// Index under which the open group has noted this key already.
@@ -349,9 +353,11 @@ mod tests {
         let mut resolver = Resolver::new(0, 1_000_000);
         write(&mut resolver, 1, 0, &[5, 1], None);
         write(&mut resolver, 2, 0, &[7, 3, 5], None);
-        let mut listed: Vec<Bytes> =
-            resolver.written_since(1, b"03", b"07").into_iter().map(|(_, key)| key).collect();
+        let listed = resolver.written_since(1, b"03", b"07").expect("the memory goes back that far");
+        let mut listed: Vec<Bytes> = listed.into_iter().map(|(_, key)| key).collect();
         listed.sort();
         assert_eq!(listed, [key(3), key(5)]);
+        resolver.begin_group(3, 2);
+        assert_eq!(resolver.written_since(1, b"03", b"07"), None);
     }
 }

@@ -75,6 +75,25 @@ async fn an_unknown_outcome_is_said_once_and_then_the_store_stands_still() {
     assert!(matches!(reader.get(b"a", Read::Snapshot).await, Err(StoreError::Unavailable(_))));
 }
 
+/// A bug must not leave anybody waiting.
+#[tokio::test]
+async fn a_committing_thread_that_panics_is_noticed_by_everyone() {
+    let (dir, disk) = (tempfile::tempdir().expect("a directory"), Arc::default());
+    let store = open_on(&disk, &dir);
+    put(&store, "a", b"1").await.expect("committed");
+    disk.lock().panics = true;
+    let error = put(&store, "a", b"2").await.expect_err("the thread panics");
+    assert!(matches!(error, CommitError::Unknown(_)), "{error}");
+    // Handed over while the thread is dying, it is told so as well.
+    let error = put(&store, "a", b"3").await.expect_err("there is no thread");
+    let told = matches!(error, CommitError::Unknown(_) | CommitError::Store(StoreError::Unavailable(_)));
+    assert!(told, "{error}");
+    store.close().await.expect("closes");
+    disk.lock().process_end();
+    let store = Options::new(dir.path()).open().expect("opens");
+    assert_eq!(get(&store, "a").await.expect("read"), Some("1".into()));
+}
+
 #[tokio::test]
 async fn what_is_kept_for_conflicts_is_bounded() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -129,6 +129,6 @@ impl Transaction for Optimistic {
         let view = snapshot.map(|snapshot| snapshot.view);
         let commit = Commit::new(view, reads, overlay.into_writes(), || engine.view(), reply)?;
         engine.queue.push(commit).await?;
-        outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("the committing thread is gone".into())))
+        outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("the committing thread died".into())))
     }
 }

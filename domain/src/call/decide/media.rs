@@ -12,7 +12,7 @@ const GENERATIONS_MAX: u32 = 6;
 
 /// Turns taken down at once, and sealed bytes of one.
 const TURNS_MAX: usize = 100;
-const TURN_BYTES_MAX: usize = 16_000;
+const TURN_BYTES_MAX: usize = 20_000;
 
 /// The gate: one carrier call per attempt gets the conversation, any other is told to hang up.
 pub(super) fn document(d: &mut Draft<'_>, attempt: u16, sid: &str, again: bool) -> Document {
@@ -75,7 +75,7 @@ pub(super) fn said(
     turns: &[SaidTurn],
 ) -> Result<(), Rejection> {
     if turns.len() > TURNS_MAX || turns.iter().any(|t| t.text.0.len() > TURN_BYTES_MAX) {
-        return Err(Rejection::invalid("turns", "at most 100 at once, of at most 16 kB each"));
+        return Err(Rejection::invalid("turns", "at most 100 at once, of at most 20 kB each"));
     }
     // Last words may come after the carrier has reported the end of the call.
     let newest = match d.live(attempt) {

@@ -30,11 +30,6 @@ impl Coverage {
     pub fn moved<M: Home>(&mut self, before: &M::State, command: &M::Command, after: &M::State) {
         self.taken.insert((M::KIND, M::phase(before), M::name(command), M::phase(after)));
     }
-
-    pub fn add(&mut self, other: &Coverage) {
-        self.taken.extend(other.taken.iter().copied());
-        self.refused.extend(other.refused.iter().copied());
-    }
 }
 
 pub fn call_command(command: &call::Command) -> &'static str {

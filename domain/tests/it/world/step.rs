@@ -47,6 +47,7 @@ pub enum Step {
 }
 
 /// What becomes of an order to the carrier.
+#[allow(clippy::enum_variant_names, reason = "an answer that is lost is what it is")]
 #[derive(Clone, Debug)]
 pub enum Answer {
     Taken,
@@ -82,6 +83,7 @@ pub enum Media {
     Record,
 }
 
+#[allow(clippy::large_enum_variant, reason = "made a few hundred times")]
 #[derive(Clone, Debug)]
 pub enum OnCampaign {
     Start,

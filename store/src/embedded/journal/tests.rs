@@ -19,6 +19,8 @@ pub(in crate::embedded) struct Disk {
     pub writes_left: Option<usize>,
     pub syncs_left: Option<usize>,
     pub truncates_left: Option<usize>,
+    /// The next write panics, as a bug would.
+    pub panics: bool,
 }
 
 #[derive(Default, Clone)]
@@ -70,6 +72,7 @@ impl Medium for DiskFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        assert!(!self.disk.lock().panics, "a panic for the test");
         self.with(|disk, file| {
             let outcome = use_up(&mut disk.writes_left);
             // A failed write got half way, up to the end of a sector.
@@ -137,7 +140,7 @@ impl Disk {
     }
 
     /// The process ends: the file system has what was written.
-    fn process_end(&self) {
+    pub fn process_end(&self) {
         for (path, content) in &self.files {
             std::fs::write(path, &content.seen).expect("the file system works");
         }
