@@ -14,6 +14,7 @@
 mod api;
 mod audit;
 mod drive;
+mod scenario;
 mod screen;
 mod setup;
 mod stage;

@@ -1,6 +1,7 @@
 //! From an empty node to a campaign that is ready to start: all of it over the public interface.
 
 use super::api::{Api, once};
+use super::scenario::AGENT;
 use super::screen::Screen;
 use super::stage::Stage;
 use super::{DemoError, text};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// The contact file that comes with Tandem.
-const CONTACTS: &[u8] = include_bytes!("../../examples/contacts.csv");
+pub(super) const CONTACTS: &[u8] = include_bytes!("../../examples/contacts.csv");
 /// And its do-not-call list.
 pub(super) const DO_NOT_CALL: &[u8] = include_bytes!("../../examples/dnc.csv");
 /// For numbers without a country code.
@@ -124,7 +125,7 @@ async fn campaign(api: &mut Api) -> Result<String, DemoError> {
         carrier: Some("twilio".to_owned()),
         agent: Some(v1::Agent {
             provider: Some("elevenlabs".to_owned()),
-            agent_id: Some("agent_demonstration".to_owned()),
+            agent_id: Some(AGENT.to_owned()),
             ..v1::Agent::default()
         }),
         amd: Some(v1::AmdPolicy {

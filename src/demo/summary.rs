@@ -62,6 +62,7 @@ struct BadLine {
     line: u64,
     column: String,
     reason: String,
+    description: String,
 }
 
 #[derive(Serialize, Debug)]
@@ -83,7 +84,7 @@ struct Ack {
 /// Bad lines in the JSON.
 const BAD_LINES_MAX: usize = 100;
 /// Bad lines shown to people.
-const BAD_LINES_SHOWN: usize = 3;
+const BAD_LINES_SHOWN: usize = 5;
 
 /// With so many decimals as mean something.
 fn rounded(value: f64) -> f64 {
@@ -122,6 +123,7 @@ impl Summary {
                     line: issue.line,
                     column: issue.column.clone(),
                     reason: issue.reason.clone(),
+                    description: issue.description.clone(),
                 })
                 .collect(),
             attempts: found.attempts,
@@ -292,7 +294,12 @@ mod tests {
             contacts: 12,
             dispositions: [("completed".into(), 7), ("no_answer".into(), 2)].into(),
             skipped: [("do_not_call".into(), 1), ("invalid".into(), 2)].into(),
-            invalid_lines: vec![BadLine { line: 3, column: "phone".into(), reason: "letters".into() }],
+            invalid_lines: vec![BadLine {
+                line: 3,
+                column: "phone".into(),
+                reason: "number".into(),
+                description: "letters in the number".into(),
+            }],
             attempts: 15,
             answered_by: AnsweredBy { human: 7, machine: 3, fax: 0, unknown: 1 },
             talk_seconds: 3_720.5,
@@ -312,7 +319,7 @@ mod tests {
             skips: 3,
             violations: violations.iter().map(|v| (*v).to_owned()).collect(),
             key: Secret::new("tdm_secret"),
-            bad: "lines 3 letters, and 1 more".into(),
+            bad: "lines 3, and 1 more".into(),
         }
     }
 
@@ -322,7 +329,7 @@ mod tests {
         for told in [
             "contacts                     12  lines of the file",
             "    no answer                 2",
-            "    invalid                   2  lines 3 letters, and 1 more",
+            "    invalid                   2  lines 3, and 1 more",
             "1 h 2 min",
             "p50 1.25 ms, p99 -, of 400",
             "14 answered 201, 1 cut off",

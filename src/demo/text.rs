@@ -60,10 +60,9 @@ pub(super) fn issues(imported: &v1::ImportContactsResponse, max: usize) -> Vec<S
     lines
 }
 
-/// The same in few words: which lines, by the stable codes of what is wrong with them.
+/// The same in few words: which lines.
 pub(super) fn bad_lines(imported: &v1::ImportContactsResponse, max: usize) -> String {
-    let shown: Vec<String> =
-        imported.issues.iter().take(max).map(|issue| format!("{} {}", issue.line, issue.reason)).collect();
+    let shown: Vec<String> = imported.issues.iter().take(max).map(|issue| issue.line.to_string()).collect();
     if shown.is_empty() {
         return String::new();
     }
@@ -91,19 +90,14 @@ mod tests {
 
     #[test]
     fn bad_lines_are_cut_short_and_counted() {
-        let issue = |line| v1::ImportIssue {
-            line,
-            reason: "too_short".into(),
-            description: "Too short".into(),
-            ..Default::default()
-        };
+        let issue = |line| v1::ImportIssue { line, description: "Too short".into(), ..Default::default() };
         let imported = v1::ImportContactsResponse {
             invalid: 23,
             issues: (2..25).map(issue).collect(),
             ..Default::default()
         };
         assert_eq!(issues(&imported, 2), ["line 2: too short", "line 3: too short", "and 21 more"]);
-        assert_eq!(bad_lines(&imported, 2), "lines 2 too_short, 3 too_short, and 21 more");
+        assert_eq!(bad_lines(&imported, 2), "lines 2, 3, and 21 more");
         let none = v1::ImportContactsResponse::default();
         assert!(issues(&none, 3).is_empty() && bad_lines(&none, 3).is_empty());
     }

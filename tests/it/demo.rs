@@ -145,7 +145,8 @@ fn an_interrupted_run_leaves_nothing_behind() {
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
     let began = lines.by_ref().map_while(Result::ok).any(|line| line.contains("preflight"));
     assert!(began, "it ended before its campaign began: {:?}", child.wait());
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    let kill =
+        Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().expect("sh runs");
     assert!(kill.success());
     let last: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(1), "{last:?}");
