@@ -151,6 +151,9 @@ pub enum Rejection {
     /// The same idempotency key was used with another request.
     #[error("the idempotency key was used before with another request")]
     KeyReused,
+    /// It was changed by somebody else since this change was made up: make it up anew.
+    #[error("the {0} have changed in the meantime")]
+    Stale(&'static str),
     #[error("internal: {0}")]
     Internal(&'static str),
 }
@@ -174,6 +177,7 @@ impl Rejection {
             Rejection::Barred(bar) => bar.reason(),
             Rejection::Exhausted { .. } => "LIMIT_REACHED",
             Rejection::KeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Rejection::Stale(_) => "STALE",
             Rejection::Internal(_) => "INTERNAL",
         }
     }

@@ -177,6 +177,7 @@ pub fn rejected(rejection: Rejection, now: Millis) -> Status {
             details.add_precondition_failure_violation(stable, "idempotency_key", message.as_str());
             Status::with_error_details(Code::FailedPrecondition, message, details)
         }
+        Rejection::Stale(_) => retryable(Code::Aborted, stable, message),
         Rejection::Internal(what) => internal("a machine refused for a reason of its own", &what),
     }
 }
