@@ -20,7 +20,7 @@ use tandem_actors::{Handle, Node, Options, SystemClock, Vault};
 use tandem_store::{Store, embedded};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
@@ -48,6 +48,7 @@ pub struct Running {
     /// Tells the monitoring to end, last of all.
     ended: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
+    gauges: AbortHandle,
     monitoring: Option<JoinHandle<()>>,
 }
 
@@ -105,6 +106,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     options.name.clone_from(&config.node.name);
     options.shards = config.node.shards;
     options.mailbox_max = u32::try_from(config.limits.mailbox_max).unwrap_or(u32::MAX);
+    options.entities_max = config.limits.entities_max;
     options.seed = seed();
     let node = Node::start(options).await?;
     let handle = node.handle().clone();
@@ -115,9 +117,12 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     routes.admin_token.clone_from(&config.grpc.admin_token);
     routes.message_bytes_max = config.grpc.max_message_kb as usize * 1024;
     routes.timeout = config.grpc.timeout;
+    routes.requests_max = config.limits.requests_max;
+    routes.import_bytes_max = u64::from(config.limits.import_mb_max) * 1024 * 1024;
     let router = grpc::router(routes).await.map_err(|e| NodeError::Reflection(e.to_string()))?;
-    let (grpc, server) = serve_grpc(config, router.routes, close).await?;
+    let (grpc, server) = serve_grpc(config, router.routes, router.gate, close).await?;
 
+    let gauges = tokio::spawn(show_load(handle.clone()));
     readiness.set(State::Ready);
     tracing::info!(%grpc, http = %edge.addr(), shards = config.node.shards, "the node serves");
     Ok(Running {
@@ -134,8 +139,25 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
         closing,
         ended,
         servers: vec![server],
+        gauges: gauges.abort_handle(),
         monitoring,
     })
+}
+
+/// Between two looks at how much is in memory.
+const LOAD_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps the gauges of what is in memory, for as long as it is let.
+#[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
+async fn show_load(handle: Handle) {
+    let mut every = tokio::time::interval(LOAD_EVERY);
+    loop {
+        every.tick().await;
+        let load = handle.load();
+        metrics::gauge!("tandem_entities").set(load.entities as f64);
+        metrics::gauge!("tandem_timers").set(load.timers as f64);
+        metrics::gauge!("tandem_orders").set(load.orders as f64);
+    }
 }
 
 /// Random bits for identities of no secrecy.
@@ -161,6 +183,7 @@ async fn monitor(
 async fn serve_grpc(
     config: &Config,
     routes: tonic::service::Routes,
+    gate: grpc::Gate,
     close: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), NodeError> {
     let listen = config.grpc.listen;
@@ -181,7 +204,8 @@ async fn serve_grpc(
             .tls_config(ServerTlsConfig::new().identity(identity))
             .map_err(|e| NodeError::Tls(e.to_string()))?;
     }
-    let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, becomes_true(close));
+    let serving =
+        server.layer(gate).add_routes(routes).serve_with_incoming_shutdown(incoming, becomes_true(close));
     let task = tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gRPC server has ended");
@@ -216,6 +240,7 @@ impl Running {
                 abort.abort();
             }
         }
+        self.gauges.abort();
         self.node.stop().await;
         if let Err(error) = self.store.close().await {
             tracing::error!(%error, "the store did not close cleanly");

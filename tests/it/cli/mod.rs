@@ -1,5 +1,6 @@
 //! The command line, as a process, against a node.
 
+mod files;
 mod world;
 
 use world::World;

@@ -45,8 +45,13 @@ pub struct World {
 
 impl World {
     pub async fn start() -> World {
+        Self::start_with("").await
+    }
+
+    /// A node with more in its configuration.
+    pub async fn start_with(more: &str) -> World {
         let files = tempfile::tempdir().unwrap();
-        std::fs::write(files.path().join("tandem.toml"), CONFIG).unwrap();
+        std::fs::write(files.path().join("tandem.toml"), format!("{CONFIG}{more}")).unwrap();
         std::fs::write(files.path().join("admin.token"), ADMIN).unwrap();
         let mut node = command(files.path())
             .args(["node", "--config", "tandem.toml"])
