@@ -54,6 +54,7 @@ fn refusals() -> Vec<&'static str> {
         Rejection::Invalid { field: "a", why: String::new() },
         Rejection::Exhausted { what: "a", max: 1 },
         Rejection::KeyReused,
+        Rejection::PersonKeyExists,
         Rejection::Internal("a"),
     ];
     let mut reasons: Vec<_> = refusals.iter().map(Rejection::reason).collect();
