@@ -155,6 +155,9 @@ pub enum Rejection {
     /// again with what is sealed by that one, it is taken.
     #[error("the person has a key already")]
     PersonKeyExists,
+    /// It was changed by somebody else since this change was made up: make it up anew.
+    #[error("the {0} have changed in the meantime")]
+    Stale(&'static str),
     #[error("internal: {0}")]
     Internal(&'static str),
 }
@@ -179,6 +182,7 @@ impl Rejection {
             Rejection::Exhausted { .. } => "LIMIT_REACHED",
             Rejection::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Rejection::PersonKeyExists => "PERSON_KEY_EXISTS",
+            Rejection::Stale(_) => "STALE",
             Rejection::Internal(_) => "INTERNAL",
         }
     }

@@ -21,6 +21,14 @@ use std::process::ExitCode;
 
 /// Options of every workload.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    tandem bench empty\n  \
+    tandem bench lifecycle --calls 50000 --concurrency 128\n  \
+    tandem bench --scratch /mnt/data upsert --customers 1000\n  \
+    tandem bench --json all > report.jsonl\n\n\
+    Starts a node of its own on loopback, from this same program, and measures it with this machine's disk and CPUs;\n\
+    the load generator runs on them as well. Figures of a debug build mean nothing: use `cargo run --release -- bench`.\n\
+    Every answer waits for a sync of the disk: on a memory file system, such as /tmp on many machines, it looks too good.")]
 pub struct BenchArgs {
     #[command(subcommand)]
     pub workload: Workload,
@@ -30,10 +38,10 @@ pub struct BenchArgs {
     /// One JSON object a workload on the standard output; the default is a table.
     #[arg(skip)]
     pub json: bool,
-    /// Connections to the node.
+    /// Connections to the node, shared by the workers of a workload.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub connections: u16,
-    /// Shards of the node.
+    /// Shards of the node: each has one writer, which packs what waits into one commit.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub shards: u16,
 }
@@ -42,64 +50,88 @@ pub struct BenchArgs {
 pub enum Workload {
     /// Empty calls to the same server: what gRPC alone costs.
     Empty {
-        #[arg(long, default_value_t = 200_000)]
+        /// Calls over all workers.
+        #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = at_least_one)]
         requests: u64,
-        #[arg(long, default_value_t = 64)]
+        /// Workers; each sends its next request when it has the answer to the last.
+        #[arg(long, value_name = "N", default_value_t = 64, value_parser = workers)]
         concurrency: usize,
     },
     /// Distinct calls through six durable transitions, one acknowledged request each.
     Lifecycle {
-        #[arg(long, default_value_t = 20_000)]
+        /// Calls to take through their life; each costs six requests.
+        #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = at_least_one)]
         calls: u64,
-        #[arg(long, default_value_t = 64)]
+        /// Workers; each takes one call through all six transitions, one acknowledged request after the other.
+        #[arg(long, value_name = "N", default_value_t = 64, value_parser = workers)]
         concurrency: usize,
     },
     /// Callers recognised and counted exactly once; every 50th request is sent twice.
     Upsert {
-        #[arg(long, default_value_t = 50_000)]
+        /// Calls to be counted, over all workers.
+        #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = at_least_one)]
         requests: u64,
-        #[arg(long, default_value_t = 1)]
+        /// Numbers they come from, in turn; 1 makes all workers meet at one customer.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
         customers: u64,
-        #[arg(long, default_value_t = 100)]
+        /// Workers; each sends its next request when it has the answer to the last.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = workers)]
         concurrency: usize,
     },
     /// Recognition of known callers at a steady rate; latency counts from when a request was due.
     Lookup {
-        #[arg(long, default_value_t = 40_000)]
+        /// Recognitions, over all workers.
+        #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = at_least_one)]
         requests: u64,
-        #[arg(long, default_value_t = 1_000)]
+        /// Customers that are known before the clock starts, asked for in turn.
+        #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = at_least_one)]
         customers: u64,
-        #[arg(long, default_value_t = 64)]
+        /// Workers: the most requests under way at once. When all are busy, what is due waits, and its waiting counts.
+        #[arg(long, value_name = "N", default_value_t = 64, value_parser = workers)]
         concurrency: usize,
         /// Requests per second; 0 for as many as possible.
-        #[arg(long, default_value_t = 2_000)]
+        #[arg(long, value_name = "N", default_value_t = 2_000)]
         rate: u32,
     },
     /// A contact file imported, and run against a carrier that calls nobody.
     Campaign {
-        #[arg(long, default_value_t = 20_000)]
+        /// Lines of the file, each with a number of its own.
+        #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
         contacts: u32,
-        /// Attempts alive at once.
-        #[arg(long, default_value_t = 500)]
+        /// Attempts alive at once: the campaign's own limit.
+        #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         concurrency: u32,
-        /// Import only.
+        /// Ends after the import: what a large file costs in time and memory.
         #[arg(long)]
         import_only: bool,
     },
     /// Memory for each live call.
     Idle {
-        #[arg(long, default_value_t = 100_000)]
+        /// Calls that are brought to life and kept there while memory is read.
+        #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = at_least_one)]
         calls: u64,
     },
     /// From the start of a node with stored calls to its first answer to a command.
     Restart {
-        #[arg(long, default_value_t = 1_000_000)]
+        /// Calls to be stored before the first restart; storing a million takes minutes.
+        #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = at_least_one)]
         calls: u64,
-        #[arg(long, default_value_t = 5)]
+        /// How often the node is killed (SIGKILL) and started again; each time is reported.
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         times: u32,
     },
     /// Everything at the sizes of docs/performance.md.
     All,
+}
+
+fn at_least_one(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
+/// Workers of one workload; each holds a request and its answer in memory.
+fn workers(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| (1..=10_000).contains(n));
+    number.ok_or_else(|| "expected a whole number from 1 to 10000".to_owned())
 }
 
 /// Runs the workloads and prints their reports.

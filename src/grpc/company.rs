@@ -88,12 +88,19 @@ impl Companies {
     ) -> Result<v1::UpdateCompanyResponse, Status> {
         let key = key("UpdateCompany", &message.idempotency_key, &message)?;
         let entity = Entity::company(company);
-        let state = self.0.read::<Company>(entity).await?.state;
-        let mut update = update_of(&state, message.limits.as_ref(), message.single_calls.as_ref())?;
-        if let Some(callers) = &message.caller_ids {
-            update.callers = Some(convert::callers_of(&callers.caller_ids)?);
-        }
-        let answer = self.0.send::<Company>(entity, Command::Update(Box::new(update)), key).await?;
+        let changed = |state: &State| {
+            let mut update = update_of(state, message.limits.as_ref(), message.single_calls.as_ref())?;
+            let from = Update {
+                limits: update.limits.is_some().then_some(state.limits),
+                single_calls: update.single_calls.is_some().then(|| state.single_calls.clone()),
+                callers: None,
+            };
+            if let Some(callers) = &message.caller_ids {
+                update.callers = Some(convert::callers_of(&callers.caller_ids)?);
+            }
+            Ok(Command::Update { settings: Box::new(update), from: Some(Box::new(from)) })
+        };
+        let answer = self.0.change::<Company>(entity, key, changed).await?;
         self.0.defaults.forget(company);
         let company = Some(shown(company, &state_of(answer.reply), answer.events));
         Ok(v1::UpdateCompanyResponse { company, replayed: answer.replayed })

@@ -178,6 +178,7 @@ pub fn rejected(rejection: Rejection, now: Millis) -> Status {
             Status::with_error_details(Code::FailedPrecondition, message, details)
         }
         Rejection::PersonKeyExists => retryable(Code::Aborted, stable, message),
+        Rejection::Stale(_) => retryable(Code::Aborted, stable, message),
         Rejection::Internal(what) => internal("a machine refused for a reason of its own", &what),
     }
 }

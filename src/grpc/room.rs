@@ -11,9 +11,10 @@ use std::str::FromStr;
 use std::time::Duration;
 use tandem_actors::query::{self, QueryError};
 use tandem_actors::vault::{PersonKey, VaultError};
-use tandem_actors::{Answer, Handle, Key, Routed, View};
+use tandem_actors::{Answer, Handle, Key, Routed, SendError, View};
 use tandem_domain::company::Scope;
 use tandem_domain::id::{CompanyId, CustomerId, Entity};
+use tandem_domain::machine::Rejection;
 use tandem_domain::phone::Number;
 use tandem_domain::row::{Person, RowKey};
 use tandem_domain::sealed::Sealed;
@@ -24,6 +25,10 @@ use uuid::Uuid;
 
 /// Bytes of an idempotency key.
 const KEY_BYTES_MAX: usize = 128;
+
+/// A change is made up so often before its sender is told that others keep coming between. Of those who
+/// change one thing at once, one succeeds each time.
+const CHANGES_MAX: u32 = 32;
 
 /// Shared by the services.
 pub struct Room {
@@ -116,6 +121,28 @@ impl Room {
         key: Option<Key>,
     ) -> Result<Answer<M::Reply>, Status> {
         self.handle.send::<M>(to, command, key).await.map_err(|e| error::send(e, self.now()))
+    }
+
+    /// Sends a command that is made of the entity as it is: what the request leaves out stays. Made anew
+    /// where somebody else's change came between the look and the command, so that both take effect.
+    ///
+    /// # Errors
+    /// As [`Room::send`]; ABORTED where others keep coming between.
+    pub async fn change<M: Routed>(
+        &self,
+        to: Entity,
+        key: Option<Key>,
+        mut made_of: impl FnMut(&M::State) -> Result<M::Command, Status>,
+    ) -> Result<Answer<M::Reply>, Status> {
+        let mut tries = 0;
+        loop {
+            let command = made_of(&self.read::<M>(to).await?.state)?;
+            tries += 1;
+            match self.handle.send::<M>(to, command, key).await {
+                Err(SendError::Rejected(Rejection::Stale(_))) if tries < CHANGES_MAX => {}
+                answer => return answer.map_err(|e| error::send(e, self.now())),
+            }
+        }
     }
 
     /// Looks at an entity.

@@ -22,6 +22,8 @@ pub enum Command {
     },
     Configure {
         config: Box<Config>,
+        /// What the change was made of: refused as stale where it has changed since.
+        from: Option<Box<Config>>,
     },
     /// At most [`Command::CONTACTS_MAX`] at once.
     AddContacts {

@@ -62,7 +62,7 @@ pub(super) fn decide(
         // A timer that was set for an earlier life.
         Command::Tick => claim::tick(&mut d)?,
         _ if s.phase == Phase::Absent => return Err(Rejection::NotFound("campaign")),
-        Command::Configure { config } => configure(&mut d, config)?,
+        Command::Configure { config, from } => configure(&mut d, config, from.as_deref())?,
         Command::Start => start(&mut d)?,
         Command::Pause { reason } => pause(&mut d, *reason)?,
         Command::Resume => resume(&mut d)?,
@@ -192,7 +192,10 @@ pub(super) fn create_early(d: &mut Draft<'_>) {
     d.gate(false);
 }
 
-fn configure(d: &mut Draft<'_>, config: &Config) -> Result<(), Rejection> {
+fn configure(d: &mut Draft<'_>, config: &Config, from: Option<&Config>) -> Result<(), Rejection> {
+    if from.is_some_and(|from| *from != d.s.config) {
+        return Err(Rejection::Stale("settings"));
+    }
     let changeable = matches!(d.s.phase, Phase::Draft | Phase::Paused) || d.s.direct;
     if !changeable {
         return Err(illegal(&d.s, "configure"));

@@ -15,7 +15,11 @@ pub enum Command {
         settings: Box<Update>,
         key: Option<NewKey>,
     },
-    Update(Box<Update>),
+    Update {
+        settings: Box<Update>,
+        /// What the change was made of: refused as stale where any of it has changed since.
+        from: Option<Box<Update>>,
+    },
     AddKey(NewKey),
     RevokeKey {
         key_id: [u8; 8],
@@ -46,6 +50,15 @@ pub struct Update {
     pub callers: Option<Vec<Caller>>,
     /// How single calls are made.
     pub single_calls: Option<Config>,
+}
+
+impl Update {
+    /// Whether the company's settings are these, as far as they are given.
+    pub(super) fn holds_in(&self, s: &State) -> bool {
+        self.limits.is_none_or(|limits| limits == s.limits)
+            && self.callers.as_ref().is_none_or(|callers| *callers == s.callers)
+            && self.single_calls.as_ref().is_none_or(|config| *config == s.single_calls)
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -79,11 +79,14 @@ pub(super) fn decide(s: &State, command: &Command, cx: &Context<'_>) -> Result<D
             ));
         }
         _ if !Company::exists(s) => return Err(Rejection::NotFound("company")),
-        Command::Update(settings) => {
+        Command::Update { settings, from } => {
+            if from.as_deref().is_some_and(|from| !from.holds_in(s)) {
+                return Err(Rejection::Stale("settings"));
+            }
             update(&mut d, settings)?;
             let direct = Entity::campaign(company, campaign::direct(company));
             let config = Box::new(single_calls(&d.s));
-            d.effects.push(Effect::send(direct, campaign::Command::Configure { config }));
+            d.effects.push(Effect::send(direct, campaign::Command::Configure { config, from: None }));
             let mut book = Book::of(&d.s);
             book.limits_changed(s, &d.s);
             lent(&mut d, s, book, None);

@@ -60,6 +60,9 @@ pub struct Enrich {
     pub status: Option<Status>,
     /// Name, e-mail and address, sealed, as [`crate::row::Person`].
     pub person: Option<Sealed>,
+    /// What `person` was made of, which may have been nothing: refused as stale where it has changed
+    /// since.
+    pub person_from: Option<Option<Sealed>>,
     pub tags: Option<Vec<String>>,
 }
 

@@ -173,6 +173,9 @@ pub(super) fn decide(
 }
 
 fn enrich(d: &mut Draft<'_>, e: &Enrich) -> Result<(), Rejection> {
+    if e.person_from.as_ref().is_some_and(|from| *from != d.s.person) {
+        return Err(Rejection::Stale("customer's details"));
+    }
     if e.status == Some(Status::Absent) {
         return Err(Rejection::invalid("status", "a customer cannot be made absent"));
     }

@@ -14,7 +14,7 @@ use super::room::{Admitted, Room, derived_id, id, key, key_text, query_failed};
 use super::watch::Answers;
 use std::sync::Arc;
 use tandem_actors::{Answer, query};
-use tandem_domain::campaign::{Campaign, Command, Config, Reason, Reply};
+use tandem_domain::campaign::{Campaign, Command, Config, Reason, Reply, State};
 use tandem_domain::company::Scope;
 use tandem_domain::id::{CampaignId, CompanyId, Entity};
 use tandem_proto::v1;
@@ -88,13 +88,16 @@ impl Campaigns {
         let (campaign, entity) = campaign_id(company, &message.campaign_id)?;
         refuse_single_calls(company, campaign)?;
         let key = key("UpdateCampaign", &message.idempotency_key, &message)?;
-        let mut config = self.0.read::<Campaign>(entity).await?.state.config;
-        if let Some(message) = &message.settings {
-            settings::apply_settings(&mut config, message).map_err(|v| v.within("settings"))?;
-        }
-        settings::check(&config)?;
-        let command = Command::Configure { config: Box::new(config) };
-        let answer = self.0.send::<Campaign>(entity, command, key).await?;
+        let changed = |state: &State| {
+            let mut config = state.config.clone();
+            if let Some(message) = &message.settings {
+                settings::apply_settings(&mut config, message).map_err(|v| v.within("settings"))?;
+            }
+            settings::check(&config)?;
+            let from = Some(Box::new(state.config.clone()));
+            Ok(Command::Configure { config: Box::new(config), from })
+        };
+        let answer = self.0.change::<Campaign>(entity, key, changed).await?;
         Ok(v1::UpdateCampaignResponse { phase: phase_of(&answer)?, replayed: answer.replayed })
     }
 

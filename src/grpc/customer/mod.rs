@@ -78,14 +78,18 @@ impl Customers {
         let someone = self.0.someone(company, named!(message.customer, update_customer_request)).await?;
         let status = choices::customer_status_of("status", message.status)?;
         let entity = Entity::customer(company, someone.id);
-        let state = self.0.read::<Customer>(entity).await?.state;
+        // Only for somebody on record: otherwise their key would not be stored.
+        self.0.read::<Customer>(entity).await?;
         let person_key = self.0.key_of(company, someone.id).await?;
-        let told = open_person(&person_key, state.person.as_ref())?.unwrap_or_default();
-        let told = convert::changed(told, &message)?;
-        let person = told.map(|told| person_key.seal_value(&told)).transpose().map_err(vault_failed)?;
-        let tags = message.tags.map(|tags| tags.tags);
-        let command = Command::Enrich(Box::new(Enrich { status, person, tags }));
-        let answer = self.0.send::<Customer>(entity, command, key).await?;
+        let changed = |state: &State| {
+            let told = open_person(&person_key, state.person.as_ref())?.unwrap_or_default();
+            let told = convert::changed(told, &message)?;
+            let person = told.map(|told| person_key.seal_value(&told)).transpose().map_err(vault_failed)?;
+            let person_from = person.is_some().then(|| state.person.clone());
+            let tags = message.tags.as_ref().map(|tags| tags.tags.clone());
+            Ok(Command::Enrich(Box::new(Enrich { status, person, person_from, tags })))
+        };
+        let answer = self.0.change::<Customer>(entity, key, changed).await?;
         let known = known(answer.reply);
         let customer = Some(self.show(company, someone.id, &known.state).await?);
         Ok(v1::UpdateCustomerResponse { customer, replayed: answer.replayed })

@@ -55,6 +55,7 @@ fn refusals() -> Vec<&'static str> {
         Rejection::Exhausted { what: "a", max: 1 },
         Rejection::KeyReused,
         Rejection::PersonKeyExists,
+        Rejection::Stale("a"),
         Rejection::Internal("a"),
     ];
     let mut reasons: Vec<_> = refusals.iter().map(Rejection::reason).collect();

@@ -3,7 +3,9 @@
 mod access;
 mod bad_input;
 mod calls;
+
 mod campaigns;
+mod changes;
 mod companies;
 mod customers;
 mod documents;

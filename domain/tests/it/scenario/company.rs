@@ -179,7 +179,7 @@ fn a_new_rate_of_the_company_reaches_its_campaigns() {
     let mut w = World::ordinary(limits(0, 5_000, 0));
     let id = w.running(0, plain(), 2..12);
     let update = Update { limits: Some(limits(0, 1_000, 0)), ..Update::default() };
-    w.tell_company(company::Command::Update(Box::new(update))).unwrap();
+    w.tell_company(company::Command::Update { settings: Box::new(update), from: None }).unwrap();
     w.deliver_all();
     assert!(w.campaign(id).share.as_ref().unwrap().milli_cps <= 1_000);
 }
@@ -224,7 +224,7 @@ fn a_limit_where_there_was_none_counts_what_is_in_use() {
     let b = w.create(1, plain());
     w.add(b, 2..12);
     let update = Update { limits: Some(limits(4, 0, 0)), ..Update::default() };
-    w.tell_company(company::Command::Update(Box::new(update))).unwrap();
+    w.tell_company(company::Command::Update { settings: Box::new(update), from: None }).unwrap();
     w.tell_campaign(b, Command::Start).unwrap();
     w.pass(SECOND);
     assert_eq!(w.dialed().len(), 0, "ten are alive and four may be: {}", w.describe());
@@ -247,7 +247,7 @@ fn single_calls_keep_their_count_when_the_company_changes_its_caller_ids() {
     let mut callers = owned(&[limits(2, 0, 0), limits(2, 0, 0), limits(2, 0, 0)]);
     callers.remove(0);
     let update = Update { callers: Some(callers), ..Update::default() };
-    w.tell_company(company::Command::Update(Box::new(update))).unwrap();
+    w.tell_company(company::Command::Update { settings: Box::new(update), from: None }).unwrap();
     w.flow();
     w.check();
     for dial in dials {
@@ -265,9 +265,9 @@ fn settings_for_single_calls_are_checked() {
     let mut w = World::ordinary(Limits::default());
     let wrong = Config { gap_ms: -1, ..plain() };
     let update = Update { single_calls: Some(wrong), ..Update::default() };
-    assert!(w.tell_company(company::Command::Update(Box::new(update))).is_err());
+    assert!(w.tell_company(company::Command::Update { settings: Box::new(update), from: None }).is_err());
     let update = Update { limits: Some(limits(u32::MAX, 0, 0)), ..Update::default() };
-    assert!(w.tell_company(company::Command::Update(Box::new(update))).is_err());
+    assert!(w.tell_company(company::Command::Update { settings: Box::new(update), from: None }).is_err());
     let _ = NUMBERS;
 }
 
@@ -278,7 +278,8 @@ fn a_caller_id_that_comes_back_keeps_its_distance() {
     let slow = owned(&[limits(0, 200, 0)]);
     let callers = |callers: &[Caller]| {
         let callers = Some(callers.to_vec());
-        company::Command::Update(Box::new(Update { callers, ..Update::default() }))
+        let settings = Box::new(Update { callers, ..Update::default() });
+        company::Command::Update { settings, from: None }
     };
     w.tell_company(callers(&slow)).expect("updated");
     w.flow();

@@ -265,7 +265,7 @@ impl World {
                 let name = self.any(&["", "a campaign"]).to_owned();
                 C::Create { name, config, direct: self.any(&[false, true]) }
             }
-            1 => C::Configure { config: Box::new(self.a_config()) },
+            1 => C::Configure { config: Box::new(self.a_config()), from: None },
             2 => {
                 let mut one = contact(n, Priority::High);
                 one.new_key = self.any(&[None, Some(vec![1])]);
@@ -359,6 +359,7 @@ impl World {
                 C::Enrich(Box::new(Enrich {
                     status: self.any(&[None, Some(Status::Absent), Some(Status::Customer)]),
                     person: Some(Sealed(vec![0; bytes].into())),
+                    person_from: None,
                     tags: Some(vec![tag; many]),
                 }))
             }
@@ -394,7 +395,7 @@ impl World {
                 settings: Box::new(update),
                 key: self.any(&[None, Some(key)]),
             },
-            1 => C::Update(Box::new(update)),
+            1 => C::Update { settings: Box::new(update), from: None },
             2 => C::AddKey(key),
             3 => C::RevokeKey { key_id: key.key_id },
             4 => C::Close { reason: self.any(&["", "checked"]).into() },

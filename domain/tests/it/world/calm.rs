@@ -78,7 +78,8 @@ impl World {
         if self.book.state.callers.is_empty() || self.starved() {
             let callers = super::setup::owned(&[campaign::Limits::default(); 4]);
             let update = company::Update { callers: Some(callers), ..company::Update::default() };
-            self.tell_company(company::Command::Update(Box::new(update))).expect("updated");
+            self.tell_company(company::Command::Update { settings: Box::new(update), from: None })
+                .expect("updated");
             return true;
         }
         let paused = self.campaigns.iter().find(|(_, k)| k.state.phase == Phase::Paused).map(|(id, _)| *id);

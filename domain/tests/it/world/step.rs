@@ -404,7 +404,9 @@ impl World {
             },
             // Single calls are configured by their company.
             OnCampaign::Configure(_) if self.campaigns[&id].state.direct => return,
-            OnCampaign::Configure(config) => campaign::Command::Configure { config: config.clone() },
+            OnCampaign::Configure(config) => {
+                campaign::Command::Configure { config: config.clone(), from: None }
+            }
             OnCampaign::Tick => campaign::Command::Tick,
         };
         // Refusals are named, and change nothing.
@@ -425,9 +427,10 @@ impl World {
         let command = match move_ {
             OnCompany::Close => company::Command::Close { reason: "stopped".into() },
             OnCompany::Open => company::Command::Open,
-            OnCompany::Limits(limits) => {
-                company::Command::Update(Box::new(Update { limits: Some(*limits), ..Update::default() }))
-            }
+            OnCompany::Limits(limits) => company::Command::Update {
+                settings: Box::new(Update { limits: Some(*limits), ..Update::default() }),
+                from: None,
+            },
             OnCompany::Callers(callers) => {
                 let mut numbers: Vec<Caller> = Vec::new();
                 for (n, limits) in callers {
@@ -436,12 +439,15 @@ impl World {
                         numbers.push(Caller { number, limits: *limits });
                     }
                 }
-                company::Command::Update(Box::new(Update { callers: Some(numbers), ..Update::default() }))
+                company::Command::Update {
+                    settings: Box::new(Update { callers: Some(numbers), ..Update::default() }),
+                    from: None,
+                }
             }
-            OnCompany::SingleCalls(config) => company::Command::Update(Box::new(Update {
-                single_calls: Some((**config).clone()),
-                ..Update::default()
-            })),
+            OnCompany::SingleCalls(config) => company::Command::Update {
+                settings: Box::new(Update { single_calls: Some((**config).clone()), ..Update::default() }),
+                from: None,
+            },
         };
         self.tell_company(command).expect("taken");
     }
