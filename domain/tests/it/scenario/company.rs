@@ -298,3 +298,13 @@ fn a_caller_id_that_comes_back_keeps_its_distance() {
     w.pass(MINUTE);
     assert_eq!(w.everybody_answers(), 1);
 }
+
+#[test]
+fn attempts_that_are_lent_one_by_one_are_all_made_in_one_moment() {
+    // A twentieth at a time, which is one.
+    let mut w = World::ordinary(limits(0, 0, 20));
+    let id = w.running(0, plain(), 2..12);
+    w.flow();
+    assert_eq!(w.everybody_answers(), 10);
+    assert_eq!((w.campaign(id).phase, w.now), (Phase::Completed, START));
+}
