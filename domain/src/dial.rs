@@ -77,7 +77,10 @@ pub enum Bar {
     ZoneUnknown,
     /// Outside of the calling hours at the person's place; open from then on.
     OutsideHours { until: Millis },
-    /// The hours leave no time at which this person could be called.
+    /// No opening within the look-ahead of [`window::HORIZON_DAYS`], and one may come after it: asked
+    /// again then.
+    HoursNotInSight { until: Millis },
+    /// The hours leave no time at which this person could ever be called.
     HoursNever,
     /// Attempted too recently, by this or another campaign.
     TooSoon { until: Millis },
@@ -89,13 +92,14 @@ pub enum Bar {
 
 impl Bar {
     /// Every code, for documentation and for tests that demand completeness.
-    pub const REASONS: [&'static str; 10] = [
+    pub const REASONS: [&'static str; 11] = [
         "COMPANY_CLOSED",
         "CAMPAIGN_NOT_RUNNING",
         "DO_NOT_CALL",
         "NO_CONSENT",
         "ZONE_UNKNOWN",
         "OUTSIDE_HOURS",
+        "HOURS_NOT_IN_SIGHT",
         "HOURS_NEVER_OPEN",
         "TOO_SOON",
         "ATTEMPTS_TODAY",
@@ -110,6 +114,7 @@ impl Bar {
             Bar::NoConsent => "NO_CONSENT",
             Bar::ZoneUnknown => "ZONE_UNKNOWN",
             Bar::OutsideHours { .. } => "OUTSIDE_HOURS",
+            Bar::HoursNotInSight { .. } => "HOURS_NOT_IN_SIGHT",
             Bar::HoursNever => "HOURS_NEVER_OPEN",
             Bar::TooSoon { .. } => "TOO_SOON",
             Bar::AttemptsToday { .. } => "ATTEMPTS_TODAY",
@@ -120,9 +125,10 @@ impl Bar {
     /// When it is worth asking again; `None` where time alone will not help.
     pub fn clears_at(self) -> Option<Millis> {
         match self {
-            Bar::OutsideHours { until } | Bar::TooSoon { until } | Bar::AttemptsToday { until } => {
-                Some(until)
-            }
+            Bar::OutsideHours { until }
+            | Bar::HoursNotInSight { until }
+            | Bar::TooSoon { until }
+            | Bar::AttemptsToday { until } => Some(until),
             Bar::CompanyClosed
             | Bar::NotRunning
             | Bar::DoNotCall
@@ -148,6 +154,7 @@ impl fmt::Display for Bar {
             Bar::NoConsent => "consent is required and not on record",
             Bar::ZoneUnknown => "the person's time zone is not known",
             Bar::OutsideHours { .. } => "outside of the calling hours at the person's place",
+            Bar::HoursNotInSight { .. } => "no calling hours at the person's place within the next 14 days",
             Bar::HoursNever => "the calling hours never allow a call to this person",
             Bar::TooSoon { .. } => "the person was attempted too recently",
             Bar::AttemptsToday { .. } => "the person was attempted often enough within 24 hours",
@@ -200,6 +207,7 @@ fn hours(now: Millis, f: &Facts<'_>) -> Option<Bar> {
     match hours_at(now, f.place, &policy.hours, policy.bounds) {
         window::Verdict::Open { .. } => None,
         window::Verdict::Closed { opens_at } => Some(Bar::OutsideHours { until: opens_at }),
+        window::Verdict::NotInSight { look_at } => Some(Bar::HoursNotInSight { until: look_at }),
         window::Verdict::Never { why: window::Never::NoZone | window::Never::UnknownZone } => {
             Some(Bar::ZoneUnknown)
         }

@@ -151,6 +151,10 @@ pub enum Rejection {
     /// The same idempotency key was used with another request.
     #[error("the idempotency key was used before with another request")]
     KeyReused,
+    /// The command brought a new person's key along, and somebody else has stored one meanwhile. Sent
+    /// again with what is sealed by that one, it is taken.
+    #[error("the person has a key already")]
+    PersonKeyExists,
     /// It was changed by somebody else since this change was made up: make it up anew.
     #[error("the {0} have changed in the meantime")]
     Stale(&'static str),
@@ -177,6 +181,7 @@ impl Rejection {
             Rejection::Barred(bar) => bar.reason(),
             Rejection::Exhausted { .. } => "LIMIT_REACHED",
             Rejection::KeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Rejection::PersonKeyExists => "PERSON_KEY_EXISTS",
             Rejection::Stale(_) => "STALE",
             Rejection::Internal(_) => "INTERNAL",
         }

@@ -182,6 +182,7 @@ pub fn rejected(rejection: Rejection, now: Millis) -> Status {
             details.add_precondition_failure_violation(stable, "idempotency_key", message.as_str());
             Status::with_error_details(Code::FailedPrecondition, message, details)
         }
+        Rejection::PersonKeyExists => retryable(Code::Aborted, stable, message),
         Rejection::Stale(_) => retryable(Code::Aborted, stable, message),
         Rejection::Internal(what) => internal("a machine refused for a reason of its own", &what),
     }
@@ -252,6 +253,13 @@ mod tests {
             assert_eq!(status.code(), Code::Internal);
             assert!(!status.message().contains("space") && !status.message().contains("fact"));
         }
+    }
+
+    #[test]
+    fn two_who_meet_a_person_at_once_are_asked_to_try_again() {
+        let status = rejected(Rejection::PersonKeyExists, 0);
+        assert_eq!((status.code(), info(&status).0.as_str()), (Code::Aborted, "PERSON_KEY_EXISTS"));
+        assert!(status.get_error_details().retry_info().is_some());
     }
 
     #[test]

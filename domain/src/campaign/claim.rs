@@ -84,10 +84,10 @@ fn claim(d: &mut Draft<'_>) {
         }
         // The same rule decides again when the call begins; here it saves permits.
         match dial::hours_at(now, &e.value.place, &d.s.config.hours, d.s.config.bounds) {
-            Verdict::Closed { opens_at } => {
+            Verdict::Closed { opens_at: at } | Verdict::NotInSight { look_at: at } => {
                 d.rows.push(RowWrite::clear(ready_key(d, e, e.due)));
-                d.rows.push(RowWrite::set(ready_key(d, e, opens_at), &e.value));
-                later(opens_at);
+                d.rows.push(RowWrite::set(ready_key(d, e, at), &e.value));
+                later(at);
                 continue;
             }
             // The call itself finds out that no time will do, and ends with that word.

@@ -1,7 +1,7 @@
 //! What has happened to a campaign.
 
 use super::limits;
-use super::state::{CallerUse, Config, Phase, Reason, State};
+use super::state::{CallerUse, Config, Parted, Phase, Reason, State};
 use crate::call::Verdict;
 use crate::company::{CallerShare, Share};
 use crate::retry::{Disposition, Outcome};
@@ -107,7 +107,7 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
             };
         }
         What::Configured { config } => {
-            move_callers(s, &config.callers);
+            move_callers(s, &config.callers, at);
             s.config = (**config).clone();
             s.session = s.session.wrapping_add(1);
         }
@@ -211,17 +211,31 @@ fn permit_back(s: &mut State, permit: Option<Permit>, at: Millis) {
     limits::look_whether_it_rests(s, at);
 }
 
-/// Use and share of a caller id belong to the number, wherever it stands in the list.
-fn move_callers(s: &mut State, to: &[String]) {
+/// Use and share of a caller id belong to the number, wherever it stands in the list; and the
+/// distance that it has to keep is kept even when it leaves the list and comes back.
+fn move_callers(s: &mut State, to: &[String], at: Millis) {
     let was = |number: &String| s.config.callers.iter().position(|c| c == number);
     let places: Vec<Option<usize>> = to.iter().map(was).collect();
-    let used = |i: &Option<usize>| i.and_then(|i| s.callers.get(i)).cloned().unwrap_or_default();
-    let callers = places.iter().map(used).collect();
+    let left = s.config.callers.iter().zip(&s.callers).filter(|(number, _)| !to.contains(number));
+    let left = left.map(|(number, used)| Parted { number: number.clone(), tat_us: used.tat_us });
+    let mut parted: Vec<Parted> = left.chain(s.parted.iter().cloned()).collect();
+    parted.retain(|p| p.tat_us > at.saturating_mul(1000));
+    let used = |(number, i): (&String, &Option<usize>)| match i.and_then(|i| s.callers.get(i)) {
+        Some(used) => used.clone(),
+        None => {
+            let tat_us = parted.iter().find(|p| p.number == *number).map_or(0, |p| p.tat_us);
+            CallerUse { tat_us, ..CallerUse::default() }
+        }
+    };
+    let callers = to.iter().zip(&places).map(used).collect();
+    parted.retain(|p| !to.contains(&p.number));
+    parted.truncate(Config::CALLERS_MAX);
     if let Some(share) = &mut s.share {
         let lent = places.iter().map(|i| i.and_then(|i| share.callers.get(i)).cloned().unwrap_or(NOTHING));
         share.callers = lent.collect();
     }
     s.callers = callers;
+    s.parted = parted;
 }
 
 const NOTHING: CallerShare =

@@ -15,7 +15,7 @@ mod state;
 
 pub use command::{Added, Command, Declined, Finished, NewContact, Released, Reply, Skip, Status, Trouble};
 pub use event::{Event, Permit, What};
-pub use state::{CallerUse, Config, ConfigError, Counts, Limits, Phase, Reason, State};
+pub use state::{CallerUse, Config, ConfigError, Counts, Limits, Parted, Phase, Reason, State};
 
 use crate::id::{CallId, CampaignId, Entity, Kind};
 use crate::machine::{Context, Decision, Machine, Rejection};

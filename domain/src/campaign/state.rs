@@ -220,6 +220,9 @@ pub struct State {
     /// Pacing: the theoretical arrival time of the next dial, in microseconds.
     pub tat_us: i64,
     pub callers: Vec<CallerUse>,
+    /// Caller ids that left the list while they still had to wait; at most [`Config::CALLERS_MAX`],
+    /// those that left last.
+    pub parted: Vec<Parted>,
     pub day: i32,
     pub today: u32,
     /// When the company was asked for (more of) its share, until it has answered.
@@ -244,6 +247,14 @@ pub struct CallerUse {
     pub in_flight: u32,
     pub tat_us: i64,
     pub today: u32,
+}
+
+/// The pace of a caller id that is not in the list any more.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Parted {
+    /// E.164.
+    pub number: String,
+    pub tat_us: i64,
 }
 
 /// Sums that are kept as calls end, never counted by scanning.

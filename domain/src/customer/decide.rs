@@ -102,7 +102,7 @@ pub(super) fn decide(
             if let (Some(new_key), false) = (&r.new_key, returning) {
                 let row = RowKey::CustomerKey { company, customer };
                 if cx.facts.present(&row)? {
-                    return Err(Rejection::internal("the person has a key already"));
+                    return Err(Rejection::PersonKeyExists);
                 }
                 d.rows.push(RowWrite::set(row, new_key));
             }

@@ -28,6 +28,10 @@ use std::fmt;
 /// How far ahead an opening is sought.
 pub const HORIZON_DAYS: i32 = 14;
 
+/// A year and some: every clock has been changed there and back by then, and hours that have not met
+/// in any of its weeks never do.
+const YEAR_DAYS: i32 = 400;
+
 /// Whether a person may be called now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Verdict {
@@ -35,7 +39,10 @@ pub enum Verdict {
     Open { closes_at: Millis },
     /// No, and from `opens_at` on it is.
     Closed { opens_at: Millis },
-    /// No, and no opening is in sight.
+    /// No, and not within the next [`HORIZON_DAYS`], for excluded dates, holidays or a clock that is
+    /// changed later. It is to be asked again at `look_at`.
+    NotInSight { look_at: Millis },
+    /// No, and it never will be.
     Never { why: Never },
 }
 
@@ -45,14 +52,14 @@ impl Verdict {
     }
 }
 
-/// Why no opening is in sight.
+/// Why there will be no opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Never {
     /// It is not known in which zone the person is.
     NoZone,
     /// A zone that this build does not know, or a time outside the years 1970 to 2119.
     UnknownZone,
-    /// The zones, hours and rules leave no common minute within the next 14 days.
+    /// The zones, weekly hours and rules leave no common minute.
     NoCommonHours,
 }
 
@@ -76,17 +83,26 @@ pub fn check(now: Millis, zones: &ZoneSet, hours: &Hours, rules: &Rules) -> Verd
     match search(now, zones, &schedule) {
         Ok(Some(at)) if at == now => Verdict::Open { closes_at: closing(now, zones, &schedule) },
         Ok(Some(opens_at)) => Verdict::Closed { opens_at },
+        Ok(None) if schedule.may_ever_open(now, zones) => {
+            Verdict::NotInSight { look_at: horizon(now, HORIZON_DAYS) }
+        }
         Ok(None) => Verdict::Never { why: Never::NoCommonHours },
         Err(UnknownTime) => Verdict::Never { why: Never::UnknownZone },
     }
 }
 
+fn horizon(now: Millis, days: i32) -> Millis {
+    now.saturating_add(Millis::from(days) * DAY)
+}
+
 /// Every round but the last moves on to a later opening of some zone: no more than there are days
 /// (one more for each side, one for a repeated one), intervals a day and zones.
-const ROUNDS_MAX: usize = (HORIZON_DAYS as usize + 3) * INTERVALS_PER_DAY_MAX * ZoneSet::CAPACITY + 1;
+const fn rounds_max(days: i32) -> usize {
+    (days.unsigned_abs() as usize + 3) * INTERVALS_PER_DAY_MAX * ZoneSet::CAPACITY + 1
+}
 
-/// No clock is changed more often within the horizon; the busiest, Morocco's, is changed twice in
-/// a month.
+/// No clock is changed more often within the longest search; the busiest, Morocco's, is changed twice
+/// in a month, once a year.
 const STRETCHES_MAX: usize = 8;
 
 /// No clock is known for a zone at some time.
@@ -95,9 +111,9 @@ struct UnknownTime;
 /// Each zone moves the instant on to its own next opening until none moves it any more: that is
 /// the first instant at which all are open.
 fn search(now: Millis, zones: &ZoneSet, schedule: &Schedule<'_>) -> Result<Option<Millis>, UnknownTime> {
-    let horizon = now.saturating_add(Millis::from(HORIZON_DAYS) * DAY);
+    let horizon = horizon(now, schedule.days);
     let mut at = now;
-    for _ in 0..ROUNDS_MAX {
+    for _ in 0..rounds_max(schedule.days) {
         let before = at;
         for zone in zones.iter() {
             let clock = Clock::of(zone).ok_or(UnknownTime)?;
@@ -115,7 +131,7 @@ fn search(now: Millis, zones: &ZoneSet, schedule: &Schedule<'_>) -> Result<Optio
 
 /// The first instant after `now`, at which all are open, when some zone is not. At most the horizon.
 fn closing(now: Millis, zones: &ZoneSet, schedule: &Schedule<'_>) -> Millis {
-    let horizon = now.saturating_add(Millis::from(HORIZON_DAYS) * DAY);
+    let horizon = horizon(now, HORIZON_DAYS);
     zones
         .iter()
         .filter_map(|zone| Clock::of(zone).map(|clock| schedule.closing(clock, now, horizon)))
@@ -129,6 +145,10 @@ struct Schedule<'a> {
     federal: bool,
     state: Option<&'static rules::StateHours>,
     margin_ms: Millis,
+    /// How far ahead an opening is sought.
+    days: i32,
+    /// Excluded dates and holidays close.
+    dates: bool,
 }
 
 impl<'a> Schedule<'a> {
@@ -138,24 +158,41 @@ impl<'a> Schedule<'a> {
             federal: rules.federal,
             state: rules.state.and_then(rules::state_hours),
             margin_ms: Millis::from(rules.margin_minutes) * MINUTE,
+            days: HORIZON_DAYS,
+            dates: true,
         }
+    }
+
+    /// Whether the weekly hours meet at all, were there no excluded dates and holidays: those are
+    /// over at some time, so that waiting helps.
+    fn may_ever_open(&self, now: Millis, zones: &ZoneSet) -> bool {
+        let week = Schedule { dates: false, days: YEAR_DAYS, ..*self };
+        // Nearly always it is the rules that leave nothing: no need to search a year for it.
+        let never = Weekday::ALL.into_iter().all(|day| week.of_weekday(day).intervals().is_empty());
+        !never && matches!(search(now, zones, &week), Ok(Some(_)))
     }
 
     /// The open intervals of a date.
     fn day(&self, date: Date) -> Day {
-        if self.hours.is_excluded(date) {
+        if self.dates && self.hours.is_excluded(date) {
             return Day::CLOSED;
         }
-        let weekday = date.weekday();
+        let day = self.of_weekday(date.weekday());
+        let holidays = self.dates && self.state.is_some_and(|state| state.closed_on_holidays);
+        if holidays && !day.intervals().is_empty() && holiday::is_us_federal(date) {
+            return Day::CLOSED;
+        }
+        day
+    }
+
+    /// The open intervals of a weekday that is no holiday.
+    fn of_weekday(&self, weekday: Weekday) -> Day {
         let mut day = self.hours.day(weekday);
         if self.federal {
             day = day.within(Some(rules::FEDERAL));
         }
         if let Some(state) = self.state {
             day = day.within(state.week[weekday.index()]);
-            if state.closed_on_holidays && !day.intervals().is_empty() && holiday::is_us_federal(date) {
-                return Day::CLOSED;
-            }
         }
         day
     }
@@ -187,7 +224,7 @@ impl<'a> Schedule<'a> {
     /// The first time from `wall` on, before `limit`, at which a local clock is open.
     fn next_open(&self, wall: Millis, limit: Millis) -> Option<Millis> {
         let mut date = Date::of_wall(wall);
-        for _ in 0..=HORIZON_DAYS + 1 {
+        for _ in 0..=self.days + 1 {
             if date.wall() >= limit {
                 return None;
             }

@@ -38,7 +38,7 @@ pub async fn place(
         let command = Command::Place(Box::new(order));
         match room.handle.send::<Call>(entity, command, key).await {
             Ok(answer) => break answer,
-            Err(SendError::Rejected(Rejection::Internal(_))) if new_person && tried < TRIES => {}
+            Err(SendError::Rejected(Rejection::PersonKeyExists)) if new_person && tried < TRIES => {}
             Err(e) => return Err(error::send(e, room.now())),
         }
     };

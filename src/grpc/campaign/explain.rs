@@ -34,7 +34,7 @@ pub fn hours_close_at(now: Millis, place: &Place, policy: Option<&DialPolicy>) -
     let policy = policy?;
     match dial::hours_at(now, place, &policy.hours, policy.bounds) {
         Verdict::Open { closes_at } => Some(closes_at),
-        Verdict::Closed { .. } | Verdict::Never { .. } => None,
+        Verdict::Closed { .. } | Verdict::NotInSight { .. } | Verdict::Never { .. } => None,
     }
 }
 

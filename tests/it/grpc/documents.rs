@@ -54,6 +54,7 @@ fn refusals() -> Vec<&'static str> {
         Rejection::Invalid { field: "a", why: String::new() },
         Rejection::Exhausted { what: "a", max: 1 },
         Rejection::KeyReused,
+        Rejection::PersonKeyExists,
         Rejection::Stale("a"),
         Rejection::Internal("a"),
     ];

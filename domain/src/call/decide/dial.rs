@@ -47,7 +47,7 @@ pub(super) fn place(d: &mut Draft<'_>, order: &Order) -> Result<(), Rejection> {
         let row = RowKey::CustomerKey { company, customer: order.customer };
         // Two calls may meet a new person at once; only one key can be theirs.
         if d.cx.facts.row::<Vec<u8>>(&row)?.is_some() {
-            return Err(Rejection::internal("the person has a key already"));
+            return Err(Rejection::PersonKeyExists);
         }
         d.rows.push(RowWrite::set(row, key));
     }

@@ -196,7 +196,35 @@ fn excluded_dates_are_local_dates() {
     let from: Date = "2026-07-01".parse().unwrap();
     let away =
         hours("Mon-Sun 09:00-20:00").with_excluded((0..20).map(|n| from.plus_days(n)).collect()).unwrap();
-    let verdict = super::check(at("2026-07-01T12:00:00Z"), &zones(NEW_YORK), &away, &Rules::none());
+    let check = |now: Millis| super::check(now, &zones(NEW_YORK), &away, &Rules::none());
+    let look_at = at("2026-07-15T12:00:00Z");
+    assert_eq!(check(at("2026-07-01T12:00:00Z")), Verdict::NotInSight { look_at });
+    assert_eq!(check(look_at), opens("2026-07-21T13:00:00Z"));
+}
+
+#[test]
+fn hours_that_meet_in_summer_only_are_waited_for() {
+    // Both are seven hours behind UTC in summer; in winter one of them is eight.
+    let places = &["America/Phoenix", "America/Los_Angeles"];
+    let noon = "Mon-Sun 12:00-13:00";
+    let now = at("2026-01-13T00:00:00Z");
+    let look_at = now + Millis::from(HORIZON_DAYS) * DAY;
+    assert_eq!(ask("2026-01-13T00:00:00Z", places, noon), Verdict::NotInSight { look_at });
+    assert_eq!(ask("2026-03-01T00:00:00Z", places, noon), opens("2026-03-08T19:00:00Z"));
+    // Half a day apart all year: never, however long one waits.
+    let never = Verdict::Never { why: Never::NoCommonHours };
+    let far = &["America/Phoenix", "Asia/Kolkata"];
+    for now in ["2026-01-13T00:00:00Z", "2026-07-13T00:00:00Z"] {
+        assert_eq!(ask(now, far, noon), never);
+    }
+}
+
+#[test]
+fn a_state_that_closes_on_the_only_weekday_never_opens() {
+    let closed = rules::STATE_HOURS.iter().find(|rule| rule.week[Weekday::Sunday.index()].is_none());
+    let state = UsState::new(closed.expect("a state that rests on Sundays").state);
+    let rules = Rules { state, ..Rules::default() };
+    let verdict = check(at("2026-01-13T00:00:00Z"), &zones(NEW_YORK), &hours("Sun 09:00-17:00"), &rules);
     assert_eq!(verdict, Verdict::Never { why: Never::NoCommonHours });
 }
 

@@ -119,6 +119,7 @@ proptest! {
         let (open, end) = match check(now, &set, &hours, &rules) {
             Verdict::Open { closes_at } => (true, closes_at),
             Verdict::Closed { opens_at } => (false, opens_at),
+            Verdict::NotInSight { look_at } => (false, look_at),
             Verdict::Never { why } => {
                 prop_assert_eq!(why, Never::NoCommonHours);
                 (false, horizon)
@@ -154,9 +155,18 @@ proptest! {
                 // Whoever asks a moment before is told the same opening.
                 prop_assert_eq!(check(opens_at - 1, &set, &hours, &rules), Verdict::Closed { opens_at });
             }
+            Verdict::NotInSight { look_at } => {
+                prop_assert_eq!(look_at, horizon);
+                prop_assert!(!is_open(now));
+            }
             Verdict::Never { why } => {
                 prop_assert_eq!(why, Never::NoCommonHours);
-                prop_assert!(!is_open(now));
+                // Nor later in the year, with the clocks of summer and of winter.
+                for weeks in (0..54).step_by(2) {
+                    let later = check(now + weeks * 7 * DAY, &set, &hours, &rules);
+                    let opens = matches!(later, Verdict::Open { .. } | Verdict::Closed { .. });
+                    prop_assert!(!opens, "after {} weeks: {:?}", weeks, later);
+                }
             }
         }
     }

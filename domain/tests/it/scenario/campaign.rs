@@ -1,7 +1,7 @@
 //! Campaigns from start to end.
 
 use crate::world::World;
-use crate::world::setup::{contact, limits, owned, person, plain};
+use crate::world::setup::{closed_for, contact, limits, owned, person, plain};
 use tandem_domain::call;
 use tandem_domain::campaign::{Command, Config, Limits, Phase, Reason, call_of};
 use tandem_domain::carrier::{End, Progress, RefusalReason};
@@ -368,4 +368,40 @@ fn an_unknown_zone_ends_a_contact_and_no_permit_is_lost() {
     let s = w.campaign(id);
     assert_eq!((s.phase, s.counts.of(Disposition::Expired)), (Phase::Completed, 1));
     assert_eq!(Bar::ZoneUnknown.reason(), "ZONE_UNKNOWN");
+}
+
+#[test]
+fn long_holidays_are_waited_for() {
+    let mut w = World::ordinary(Limits::default());
+    // Longer than an opening is sought ahead.
+    let config = Config { hours: closed_for(0, 40), ..plain() };
+    let id = w.running(0, config, 2..6);
+    w.flow();
+    assert_eq!((w.campaign(id).ready, w.dialed().len()), (4, 0), "{}", w.describe());
+    w.pass(39 * DAY);
+    assert_eq!((w.campaign(id).ready, w.dialed().len()), (4, 0), "{}", w.describe());
+    // It is noon; they open at midnight.
+    w.pass(12 * HOUR);
+    assert_eq!(w.everybody_answers(), 4);
+    let s = w.campaign(id);
+    assert_eq!((s.phase, s.counts.of(Disposition::Completed)), (Phase::Completed, 4));
+}
+
+#[test]
+fn a_retry_that_meets_long_holidays_waits_too() {
+    let mut w = World::ordinary(Limits::default());
+    let config = Config { hours: closed_for(1, 40), ..plain() };
+    let id = w.running(0, config, [2]);
+    w.flow();
+    for wait in [15 * MINUTE, HOUR, 4 * HOUR] {
+        assert_eq!(w.nobody_answers(), 1);
+        w.pass(wait);
+    }
+    // The next one, a day later, would fall into the holidays.
+    assert_eq!(w.nobody_answers(), 1);
+    w.pass(40 * DAY);
+    assert_eq!((w.campaign(id).phase, w.dialed().len()), (Phase::Running, 0), "{}", w.describe());
+    w.pass(7 * HOUR);
+    assert_eq!(w.everybody_answers(), 1);
+    assert_eq!(w.campaign(id).phase, Phase::Completed);
 }

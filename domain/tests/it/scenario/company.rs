@@ -1,9 +1,10 @@
 //! A company lends its limits to its campaigns.
 
-use crate::world::World;
 use crate::world::setup::{NUMBERS, limits, owned, plain};
+use crate::world::{START, World};
 use tandem_domain::campaign::{Command, Config, Limits, Phase, Reason};
-use tandem_domain::company::{self, Update};
+use tandem_domain::company::{self, Caller, Update};
+use tandem_domain::row::Priority;
 use tandem_domain::time::{DAY, MINUTE, SECOND};
 
 /// The campaigns that run, and what each may use.
@@ -268,4 +269,42 @@ fn settings_for_single_calls_are_checked() {
     let update = Update { limits: Some(limits(u32::MAX, 0, 0)), ..Update::default() };
     assert!(w.tell_company(company::Command::Update { settings: Box::new(update), from: None }).is_err());
     let _ = NUMBERS;
+}
+
+#[test]
+fn a_caller_id_that_comes_back_keeps_its_distance() {
+    let mut w = World::ordinary(Limits::default());
+    // One call in five seconds.
+    let slow = owned(&[limits(0, 200, 0)]);
+    let callers = |callers: &[Caller]| {
+        let callers = Some(callers.to_vec());
+        let settings = Box::new(Update { callers, ..Update::default() });
+        company::Command::Update { settings, from: None }
+    };
+    w.tell_company(callers(&slow)).expect("updated");
+    w.flow();
+    for n in [2, 3] {
+        let order = w.order(n, plain().plan, None, Priority::Normal);
+        w.place(order);
+    }
+    w.flow();
+    assert_eq!(w.everybody_answers(), 1);
+    w.tell_company(callers(&[])).expect("updated");
+    w.flow();
+    w.tell_company(callers(&slow)).expect("updated");
+    w.flow();
+    w.pass(4 * SECOND);
+    assert_eq!(w.dialed().len(), 0, "it was away, and its last dial was {} ms ago", w.now - START);
+    w.pass(MINUTE);
+    assert_eq!(w.everybody_answers(), 1);
+}
+
+#[test]
+fn attempts_that_are_lent_one_by_one_are_all_made_in_one_moment() {
+    // A twentieth at a time, which is one.
+    let mut w = World::ordinary(limits(0, 0, 20));
+    let id = w.running(0, plain(), 2..12);
+    w.flow();
+    assert_eq!(w.everybody_answers(), 10);
+    assert_eq!((w.campaign(id).phase, w.now), (Phase::Completed, START));
 }

@@ -18,7 +18,7 @@ use coverage::Coverage;
 use entity::{Home, Kept, Rows};
 use std::collections::{BTreeMap, VecDeque};
 use tandem_domain::call::Call;
-use tandem_domain::campaign::{Campaign, call_of};
+use tandem_domain::campaign::{Campaign, What, call_of};
 use tandem_domain::company::Company;
 use tandem_domain::customer::Customer;
 use tandem_domain::effect::{Command, Effect, Reply};
@@ -204,27 +204,30 @@ impl World {
         calls.chain(campaigns).collect()
     }
 
-    /// A timer fires. It must get on: within one moment no entity is woken again and again.
+    /// A timer fires. It must get on: within one moment no entity is woken again and again. A permit
+    /// that is given gets on; nobody is given two within one moment.
     pub fn tick(&mut self, e: Entity) {
         const AGAIN_MAX: u32 = 12;
         let now = self.now;
         let rows = self.rows.len();
-        match e.kind {
-            Kind::Call => drop(self.run::<Call>(e, &Call::tick()).expect("a tick is always taken")),
-            _ => drop(self.run::<Campaign>(e, &Campaign::tick()).expect("a tick is always taken")),
-        }
-        let (wakeup, ticks) = match e.kind {
+        let (wakeup, ticks, granted) = match e.kind {
             Kind::Call => {
+                self.run::<Call>(e, &Call::tick()).expect("a tick is always taken");
                 let kept = Call::kept(self, e.id);
-                (Call::wakeup(&kept.state), &mut kept.ticks)
+                (Call::wakeup(&kept.state), &mut kept.ticks, false)
             }
             _ => {
+                let before = Campaign::kept(self, e.id).log.len();
+                self.run::<Campaign>(e, &Campaign::tick()).expect("a tick is always taken");
                 let kept = Campaign::kept(self, e.id);
-                (Campaign::wakeup(&kept.state), &mut kept.ticks)
+                let granted = kept.log[before..]
+                    .iter()
+                    .any(|event| matches!(&event.what, What::Claimed { granted, .. } if !granted.is_empty()));
+                (Campaign::wakeup(&kept.state), &mut kept.ticks, granted)
             }
         };
         *ticks = match *ticks {
-            (at, n) if at == now => (now, n + 1),
+            (at, n) if at == now && !granted => (now, n + 1),
             _ => (now, 1),
         };
         let again = wakeup.is_some_and(|at| at <= now);

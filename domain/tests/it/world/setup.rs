@@ -12,7 +12,7 @@ use tandem_domain::retry::{self, Outcome, OutcomeSet};
 use tandem_domain::row::Priority;
 use tandem_domain::sealed::Sealed;
 use tandem_domain::time::{HOUR, MINUTE, Millis, SECOND};
-use tandem_domain::window::Hours;
+use tandem_domain::window::{Date, Hours};
 use uuid::Uuid;
 
 /// Caller ids that a company may own.
@@ -65,6 +65,13 @@ pub fn plain() -> Config {
     };
     config.plan.agent.agent_id = "agent".into();
     config
+}
+
+/// Always open but on so many days, beginning so many days after the start.
+pub fn closed_for(from: i32, days: i32) -> Hours {
+    let first: Date = "2026-01-07".parse().expect("the day of the start");
+    let dates = (from..from + days).map(|n| first.plus_days(n)).collect();
+    Hours::always().with_excluded(dates).expect("hours")
 }
 
 pub fn limits(concurrency: u32, milli_cps: u32, attempts_a_day: u32) -> Limits {
@@ -205,7 +212,11 @@ pub fn any_plan() -> impl Strategy<Value = Plan> {
 }
 
 pub fn any_config() -> impl Strategy<Value = Config> {
-    let hours = prop_oneof![3 => Just(Hours::always()), 1 => Just(Hours::default())];
+    let hours = prop_oneof![
+        6 => Just(Hours::always()),
+        2 => Just(Hours::default()),
+        1 => (0..3i32, 1..30i32).prop_map(|(from, days)| closed_for(from, days)),
+    ];
     let gap = prop_oneof![2 => Just(0), 1 => Just(10 * MINUTE), 1 => Just(4 * HOUR)];
     let a_day = prop_oneof![2 => Just(0u16), 1 => 1..4u16];
     let callers = prop::sample::subsequence(NUMBERS.to_vec(), 1..=3);
