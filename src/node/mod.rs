@@ -15,10 +15,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_actors::vault::{FileKeys, SystemEntropy};
-use tandem_actors::{Handle, Node, Options, SystemClock, Vault};
+use tandem_actors::vault::{FileKeys, KeyError, SystemEntropy, VaultError};
+use tandem_actors::{Handle, Node, Options, SystemClock, Vault, query};
 use tandem_store::{Store, embedded};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tonic::transport::server::TcpIncoming;
@@ -78,8 +79,32 @@ fn open_keys(config: &Config) -> Result<FileKeys, NodeError> {
         config::Keys::File { path, create } => {
             // A new key for data that was sealed with another would only hide that one is lost.
             let fresh = !file_unless_empty(&config.node.data_dir.join("store"));
-            Ok(FileKeys::open(path, *create && fresh)?)
+            let keys = FileKeys::open(path, *create && fresh)?;
+            warn_if_exposed(path);
+            Ok(keys)
         }
+    }
+}
+
+fn warn_if_exposed(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    const OTHERS: u32 = 0o077;
+    if std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & OTHERS != 0) {
+        tracing::warn!(path = %path.display(), "others on this machine can read the key: chmod 600 it");
+    }
+}
+
+/// With a key that is not the one of this data the node would run, and every request that needs it fail.
+async fn check_keys(config: &Config, store: &dyn Store, vault: &Vault) -> Result<(), NodeError> {
+    let first = query::companies(store, None, 1).await.map_err(|e| NodeError::Companies(e.to_string()))?;
+    let Some(company) = first.items.first() else { return Ok(()) };
+    let config::Keys::File { path, .. } = &config.keys;
+    match vault.check(*company).await {
+        Ok(()) => Ok(()),
+        Err(VaultError::Key(KeyError::Other) | VaultError::Unopenable) => {
+            Err(NodeError::WrongKey(path.clone()))
+        }
+        Err(e) => Err(NodeError::Companies(e.to_string())),
     }
 }
 
@@ -100,6 +125,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
         None => clock::clock(config)?,
     };
     let vault = Vault::new(store.clone(), Arc::new(keys), Arc::new(SystemEntropy::default()));
+    check_keys(config, &*store, &vault).await?;
     readiness.set(State::Starting("claiming the shards"));
     let performer = Arc::new(null::Carriers::new(config, outside::performer(config, &vault, store.clone())?));
     let mut options = Options::new(store.clone(), clock, performer.clone(), vault);
@@ -252,18 +278,25 @@ impl Running {
     }
 }
 
-/// SIGTERM or SIGINT.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+/// SIGTERM and SIGINT, which from now on do not end the process by themselves.
+struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    fn new() -> Signals {
         // Without handlers the system ends the process by itself.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        let both = signal(SignalKind::terminate()).and_then(|t| Ok((t, signal(SignalKind::interrupt())?)));
+        Signals(both.ok())
+    }
+
+    /// The next of either.
+    async fn told_to_stop(&mut self) {
+        match &mut self.0 {
+            None => std::future::pending().await,
+            Some((terminate, interrupt)) => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            },
+        }
     }
 }
 
@@ -272,24 +305,33 @@ pub fn run(config: &Config) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("tandem: no threads can be started: {error}");
+            crate::stderr::say(format_args!("tandem: no threads can be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
     runtime.block_on(async {
-        let running = match start(config, Parts::default()).await {
+        // Heard from the first moment on: whoever starts a node may stop it before it serves.
+        let mut signals = Signals::new();
+        let started = tokio::select! {
+            started = start(config, Parts::default()) => started,
+            () = signals.told_to_stop() => {
+                tracing::info!("told to stop before it served");
+                return ExitCode::SUCCESS;
+            }
+        };
+        let running = match started {
             Ok(running) => running,
             Err(error) => {
                 tracing::error!(%error, "the node could not start");
-                eprintln!("tandem: {error}");
+                crate::stderr::say(format_args!("tandem: {error}"));
                 return ExitCode::FAILURE;
             }
         };
-        told_to_stop().await;
+        signals.told_to_stop().await;
         tracing::info!("told to stop: draining");
         tokio::select! {
             () = running.stop() => ExitCode::SUCCESS,
-            () = told_to_stop() => {
+            () = signals.told_to_stop() => {
                 tracing::warn!("told to stop again: stopping at once");
                 ExitCode::FAILURE
             }
