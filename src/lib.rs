@@ -9,4 +9,5 @@ pub mod edge;
 pub mod grpc;
 pub mod node;
 pub mod simulate;
+mod stderr;
 pub mod telemetry;

@@ -17,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use tandem_domain::codec;
 use tandem_domain::id::Entity;
 use tandem_domain::machine::{Context, Decision, FactValue, Facts, Machine, Rejection};
@@ -146,8 +146,29 @@ pub(crate) struct Gauge {
     pub depth: AtomicU32,
     /// Clock time of the newest message.
     pub used_at: AtomicU64,
-    /// Nothing more can happen to it.
+    /// Nothing more can happen to it, or nothing ever did: whoever needs it again finds it in the store.
     pub settled: AtomicBool,
+    /// Counts it among the entities in memory, for as long as anything holds on to it.
+    _counted: Option<Counted>,
+}
+
+impl Gauge {
+    pub fn counted(among: &Arc<AtomicUsize>) -> Gauge {
+        among.fetch_add(1, Ordering::Relaxed);
+        Gauge { _counted: Some(Counted(among.clone())), ..Gauge::default() }
+    }
+
+    fn settle<M: Machine>(&self, state: &M::State) {
+        self.settled.store(M::is_final(state) || !M::exists(state), Ordering::Relaxed);
+    }
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub(crate) struct EntityActor<M: Machine>(pub PhantomData<fn() -> M>);
@@ -257,6 +278,7 @@ impl<M: Routed> Life<M> {
                 Some(bytes) => codec::decode::<Stored<M::State>>(&bytes)
                     .map_err(|e| SendError::Store(format!("{} cannot be read: {e}", self.me)))?,
             };
+            self.gauge.settle::<M>(&stored.state);
             self.loaded = Some(Box::new(Loaded {
                 state: stored.state,
                 events: stored.events,
@@ -651,7 +673,7 @@ fn adopt<M: Routed>(
     if changed || timer {
         writes.push(state_row::<M>(me, loaded));
     }
-    gauge.settled.store(M::is_final(&loaded.state), Ordering::Relaxed);
+    gauge.settle::<M>(&loaded.state);
     let answer = Answer { reply, replayed: false, events: loaded.events };
     if writes.is_empty() {
         return answer_in_order::<M>(me, shard, loaded, envelope.reply, Ok(answer));

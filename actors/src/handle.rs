@@ -13,6 +13,7 @@ use crate::watch::Watchers;
 use parking_lot::RwLock;
 use ractor::{ActorCell, ActorRef};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tandem_domain::call::Call;
 use tandem_domain::campaign::Campaign;
 use tandem_domain::company::Company;
@@ -42,10 +43,22 @@ pub(crate) struct Services {
     pub mailbox_max: u32,
     pub idle_ms: u64,
     pub settled_ms: u64,
+    /// Entities in memory, and how many there may be.
+    pub entities: Arc<AtomicUsize>,
+    pub entities_max: usize,
     pub shards: Vec<RwLock<Option<Arc<Shard>>>>,
 }
 
 impl Services {
+    pub fn is_full(&self) -> bool {
+        self.entities.load(Ordering::Relaxed) >= self.entities_max
+    }
+
+    /// Nearly as many are in memory as may be: those that are not needed at the moment have to go.
+    pub fn is_pressed(&self) -> bool {
+        self.entities.load(Ordering::Relaxed) >= self.entities_max - self.entities_max / 8
+    }
+
     /// The shard of this entity, where it is on this node.
     pub fn route(&self, e: Entity) -> Option<Arc<Shard>> {
         let count = u16::try_from(self.shards.len()).ok()?;
@@ -161,6 +174,21 @@ impl Handle {
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.services.clock
+    }
+
+    /// Entities in memory.
+    pub fn entities(&self) -> usize {
+        self.services.entities.load(Ordering::Relaxed)
+    }
+
+    /// Lets those entities go at once that nobody needs any more, instead of after a while: for whoever
+    /// goes through very many of them.
+    pub fn relieve(&self) {
+        for shard in &self.services.shards {
+            if let Some(shard) = shard.read().as_ref() {
+                shard.relieve();
+            }
+        }
     }
 
     /// Entities in memory, timers armed and orders waiting, over all shards here.

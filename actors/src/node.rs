@@ -47,6 +47,9 @@ pub struct Options {
     pub idle_ms: u64,
     /// The same for one to which nothing more can happen.
     pub settled_ms: u64,
+    /// Entities in memory at once. Close to it those leave that are idle for a moment; at it commands
+    /// to others are refused as overloaded.
+    pub entities_max: usize,
 }
 
 impl Options {
@@ -69,6 +72,7 @@ impl Options {
             carrier_requests_max: 256,
             idle_ms: 120_000,
             settled_ms: 5_000,
+            entities_max: 1_000_000,
         }
     }
 }
@@ -102,6 +106,8 @@ impl Node {
             mailbox_max: options.mailbox_max.max(1),
             idle_ms: options.idle_ms,
             settled_ms: options.settled_ms,
+            entities: Arc::default(),
+            entities_max: options.entities_max.max(1),
             shards: (0..shards).map(|_| RwLock::new(None)).collect(),
         });
         let (actor, joined) = Actor::spawn(None, NodeActor, (services.clone(), options.name))

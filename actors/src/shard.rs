@@ -33,6 +33,9 @@ use tokio::sync::Notify;
 /// How long a sender waits for an entity that is just going away.
 const STOPPING_WAIT: Duration = Duration::from_secs(5);
 
+/// Where memory is nearly full, an entity not needed for so long leaves it.
+const PRESSED_IDLE_MS: u64 = 1_000;
+
 /// The shard of an entity: fixed for ever by the number of shards. FNV-1a over company, kind and
 /// id, so that it is the same in every build and on every machine.
 pub fn shard_of(e: Entity, shards: u16) -> u16 {
@@ -72,6 +75,7 @@ pub(crate) struct Shard {
     actor: OnceLock<ActorRef<ShardMsg>>,
     random: AtomicU64,
     stopped: AtomicBool,
+    relieving: AtomicBool,
 }
 
 pub(crate) enum ShardMsg {
@@ -81,6 +85,8 @@ pub(crate) enum ShardMsg {
     Deposed,
     /// Let idle entities go.
     Sweep,
+    /// Let those go at once to which nothing more can happen.
+    Relieve,
 }
 
 enum Post<M: tandem_domain::machine::Machine> {
@@ -106,6 +112,7 @@ impl Shard {
             entities: Mutex::default(),
             actor: OnceLock::new(),
             stopped: AtomicBool::new(false),
+            relieving: AtomicBool::new(false),
         })
     }
 
@@ -143,6 +150,13 @@ impl Shard {
 
     pub fn sweep(&self) {
         self.tell(ShardMsg::Sweep);
+    }
+
+    pub fn relieve(&self) {
+        // One that is under way serves whoever asks meanwhile.
+        if !self.relieving.swap(true, Ordering::AcqRel) {
+            self.tell(ShardMsg::Relieve);
+        }
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -190,7 +204,13 @@ impl Shard {
                 let Some(supervisor) = self.actor.get() else {
                     return Post::Refused(SendError::Unavailable("the shard starts"), message);
                 };
-                let gauge = Arc::new(Gauge::default());
+                if self.services.is_pressed() {
+                    self.relieve();
+                }
+                if self.services.is_full() {
+                    return Post::Refused(SendError::Overloaded("node"), message);
+                }
+                let gauge = Arc::new(Gauge::counted(&self.services.entities));
                 gauge.used_at.store(self.clock.now().unsigned_abs(), Ordering::Relaxed);
                 let args = (to, self.clone(), gauge.clone());
                 let spawned = ActorRuntime::spawn_linked_instant(
@@ -296,12 +316,19 @@ impl Shard {
         });
     }
 
-    /// Lets entities go that were not needed for a while.
-    fn passivate(&self) {
+    /// Lets entities go that were not needed for a while; settled ones `at_once`, if so.
+    fn passivate(&self, at_once: bool) {
         let now = self.clock.now().unsigned_abs();
         let speed = self.clock.speed();
-        let idle = (self.services.idle_ms as f64 * speed) as u64;
-        let settled = (self.services.settled_ms as f64 * speed) as u64;
+        let pressed = self.services.is_pressed();
+        let (mut idle, mut settled) = (self.services.idle_ms, self.services.settled_ms);
+        if at_once || pressed {
+            settled = 0;
+        }
+        if pressed {
+            idle = idle.min(PRESSED_IDLE_MS);
+        }
+        let (idle, settled) = ((idle as f64 * speed) as u64, (settled as f64 * speed) as u64);
         let mut entities = self.entities.lock();
         let idle: Vec<Entity> = entities
             .slots
@@ -310,7 +337,7 @@ impl Shard {
                 Slot::Live(_, gauge) => {
                     let limit = if gauge.settled.load(Ordering::Relaxed) { settled } else { idle };
                     gauge.depth.load(Ordering::Relaxed) == 0
-                        && now.saturating_sub(gauge.used_at.load(Ordering::Relaxed)) > limit
+                        && now.saturating_sub(gauge.used_at.load(Ordering::Relaxed)) >= limit
                 }
                 Slot::Stopping(_) => false,
             })
@@ -361,7 +388,12 @@ impl Actor for ShardActor {
                 Ok(())
             }
             ShardMsg::Sweep => {
-                shard.passivate();
+                shard.passivate(false);
+                Ok(())
+            }
+            ShardMsg::Relieve => {
+                shard.relieving.store(false, Ordering::Release);
+                shard.passivate(true);
                 Ok(())
             }
         }

@@ -139,7 +139,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("tandem bench: no threads can be started: {error}");
+            crate::stderr::say(format_args!("tandem bench: no threads can be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -148,7 +148,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
             match one(args, &workload).await {
                 Ok(report) => report.print(args.json),
                 Err(error) => {
-                    eprintln!("tandem bench: {error}");
+                    crate::stderr::say(format_args!("tandem bench: {error}"));
                     return ExitCode::FAILURE;
                 }
             }

@@ -93,11 +93,8 @@ impl Failure {
         if let Some(resource) = details.resource_info() {
             failure.add([format!("{} {}", resource.resource_type, resource.resource_name)]);
         }
-        // Of a connection that was not made: what the system said.
-        let mut cause = std::error::Error::source(status);
-        while let Some(error) = cause {
-            failure.add([error.to_string()]);
-            cause = error.source();
+        if let Some(why) = why_not_connected(status) {
+            failure.message = format!("no connection to the server: {why}");
         }
         failure.help = help(&failure, status.code());
         failure
@@ -125,6 +122,27 @@ impl Failure {
         }
         lines
     }
+}
+
+/// Of a connection that was not made, or broke: what the system said, without the layers in between.
+fn why_not_connected(status: &Status) -> Option<String> {
+    const LAYERS: [&str; 4] =
+        ["transport error", "tcp connect error", "connection error", "client error (Connect)"];
+    let mut cause = Some(std::error::Error::source(status)?);
+    let mut all = vec![status.message().to_owned()];
+    while let Some(error) = cause {
+        all.push(error.to_string());
+        cause = error.source();
+    }
+    let last = all.last().cloned().unwrap_or_default();
+    let mut told: Vec<String> = Vec::new();
+    for text in all {
+        let empty = text.is_empty() || LAYERS.contains(&text.as_str());
+        if !empty && !told.iter().any(|known| known.contains(&text)) {
+            told.push(text);
+        }
+    }
+    Some(if told.is_empty() { last } else { told.join(": ") })
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -159,12 +177,18 @@ fn help(failure: &Failure, code: Code) -> Option<String> {
         "LIMIT_REACHED" => "`tandem company get` shows the limits",
         _ => "",
     };
+    let by_reason = if failure.message.contains("agent.agent_id") {
+        "--agent ID, or id under [agent] in the file; for single calls also `tandem company update --agent ID`"
+    } else {
+        by_reason
+    };
     if !by_reason.is_empty() {
         return Some(by_reason.to_owned());
     }
     let by_code = match code {
         Code::Unauthenticated => {
-            "give an API key: TANDEM_KEY, --key-file or --key; `tandem company key create` makes one"
+            "TANDEM_KEY, --key-file or --key gives an API key of this node, as `tandem company create` and \
+             `tandem company key create` make them; the admin token is for `tandem company` alone"
         }
         Code::PermissionDenied => {
             "use a key with the scope that this needs; `tandem company key list` shows them"
@@ -222,6 +246,18 @@ mod tests {
         let broke = Status::from_error(Box::new(std::io::Error::other("tls: no such thing")));
         assert_eq!((broke.code(), Failure::of_status(&broke).exit), (Code::Unknown, Exit::Unavailable));
         assert_eq!(Failure::of_status(&Status::unknown("tls")).exit, Exit::Failure);
+    }
+
+    #[test]
+    fn a_connection_that_was_not_made_is_told_in_the_systems_words() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("transport error")]
+        struct Transport(#[source] std::io::Error);
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let expected = format!("no connection to the server: {refused}");
+        let failure = Failure::of_status(&Status::from_error(Box::new(Transport(refused))));
+        assert_eq!((failure.message, failure.details), (expected, Vec::<String>::new()));
+        assert!(failure.help.is_some_and(|help| help.contains("--server")));
     }
 
     #[test]

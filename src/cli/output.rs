@@ -4,6 +4,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::json::{self, Named};
 use super::table::{Table, printable};
+use crate::stderr::{say, show};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal as _, Write};
@@ -122,14 +123,14 @@ impl Output {
     /// How far it is, on one line that is written anew; nothing where nobody watches.
     pub fn progress(&mut self, text: &str) {
         if self.live {
-            eprint!("\r\u{1b}[K{}", printable(text));
+            show(format_args!("\r\u{1b}[K{}", printable(text)));
             self.progress = true;
         }
     }
 
     pub fn end_progress(&mut self) {
         if self.progress {
-            eprintln!();
+            say("");
             self.progress = false;
         }
     }
@@ -137,16 +138,16 @@ impl Output {
     /// A word to the person, besides the result.
     pub fn note(&mut self, text: &str) {
         self.end_progress();
-        eprintln!("{}", printable(text));
+        say(printable(text));
     }
 
     /// Tells why it failed.
     pub fn failure(&mut self, failure: &Failure) {
         self.end_progress();
         if self.json {
-            eprintln!("{}", json!({ "error": failure }));
+            say(json!({ "error": failure }));
         } else {
-            failure.lines().iter().for_each(|line| eprintln!("{}", printable(line)));
+            failure.lines().iter().for_each(|line| say(printable(line)));
         }
     }
 }

@@ -132,6 +132,12 @@ pub struct Limits {
     pub mailbox_max: usize,
     /// Requests and streams under way on one connection.
     pub in_flight_max: usize,
+    /// Requests and streams under way on all connections.
+    pub requests_max: usize,
+    /// Calls, campaigns, customers and companies in memory.
+    pub entities_max: usize,
+    /// Largest file that is imported, in MiB.
+    pub import_mb_max: u32,
     /// Conversations held by this node at a time.
     pub conversations_max: usize,
 }
@@ -150,6 +156,24 @@ impl Limits {
                 8_192,
                 16..=1_000_000,
                 "Requests and streams under way on one gRPC connection; a client waits with more.",
+            ),
+            requests_max: section.number(
+                "requests_max",
+                16_384,
+                16..=1_000_000,
+                "Requests and streams under way on all gRPC connections; more are refused, health checks excepted.",
+            ),
+            entities_max: section.number(
+                "entities_max",
+                500_000,
+                1_000..=100_000_000,
+                "Calls, campaigns, customers and companies in memory, up to 16 KiB each. Idle ones leave; more are refused.",
+            ),
+            import_mb_max: section.number(
+                "import_mb_max",
+                1_024,
+                1..=1_048_576,
+                "Largest file that is imported, in MiB; what lies behind that is not looked at.",
             ),
             conversations_max: section.number(
                 "conversations_max",

@@ -36,7 +36,7 @@ use std::process::ExitCode;
     simulated too: it runs faster while calls are alive, and is skipped while nothing is due. The summary says how\n\
     much of both.\n\n\
     Exits with 0 when the campaign came to its end and what the node says agrees with what the carrier wrote down,\n\
-    with 1 when it does not.")]
+    with 1 when it does not, with 2 when an argument or the file is wrong.")]
 pub struct DemoArgs {
     /// A CSV file of contacts; the one that comes with Tandem if left out.
     #[arg(long, value_name = "FILE")]
@@ -71,6 +71,10 @@ fn speed(text: &str) -> Result<f64, String> {
 pub enum DemoError {
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: std::io::Error },
+    #[error("{path}: {why}")]
+    Contacts { path: String, why: String },
+    #[error("{}: is no directory; --data-dir wants a new or empty one", .0.display())]
+    NoDirectory(PathBuf),
     #[error("{}: is not empty; the demonstration wants a directory of its own", .0.display())]
     NotEmpty(PathBuf),
     #[error("{what}: {error}")]
@@ -98,7 +102,13 @@ pub enum DemoError {
 impl DemoError {
     /// Whether what was asked for was wrong, rather than what was done.
     pub fn is_usage(&self) -> bool {
-        matches!(self, DemoError::File { .. } | DemoError::NotEmpty(_))
+        matches!(
+            self,
+            DemoError::File { .. }
+                | DemoError::Contacts { .. }
+                | DemoError::NoDirectory(_)
+                | DemoError::NotEmpty(_)
+        )
     }
 
     fn refused(what: &'static str) -> impl FnOnce(tonic::Status) -> DemoError {
@@ -112,7 +122,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("tandem demo: no threads can be started: {error}");
+            crate::stderr::say(format_args!("tandem demo: no threads can be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -120,7 +130,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("tandem demo: {error}");
+            crate::stderr::say(format_args!("tandem demo: {error}"));
             ExitCode::from(if error.is_usage() { 2 } else { 1 })
         }
     }

@@ -185,6 +185,7 @@ async fn import(
         default_region: REGION.to_owned(),
         idempotency_key: once(),
     };
+    let name = contacts.name();
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
     let reading = async move {
         let send = async |content| sender.send(v1::ImportContactsRequest { content: Some(content) }).await;
@@ -209,7 +210,10 @@ async fn import(
     };
     let sending = async {
         let answer = api.campaigns.import_contacts(ReceiverStream::new(receiver)).await;
-        answer.map_err(DemoError::refused("importing the contacts"))
+        answer.map_err(|status| match status.code() {
+            tonic::Code::InvalidArgument => DemoError::Contacts { path: name, why: text::status(&status) },
+            _ => DemoError::refused("importing the contacts")(status),
+        })
     };
     let (read, sent) = tokio::join!(reading, sending);
     read?;

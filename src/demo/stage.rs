@@ -65,6 +65,9 @@ impl Room {
             return Ok(Room { path: temporary.path().to_owned(), _temporary: Some(temporary) });
         };
         let failed = |error| DemoError::File { path: path.to_owned(), error };
+        if path.exists() && !path.is_dir() {
+            return Err(DemoError::NoDirectory(path.to_owned()));
+        }
         std::fs::create_dir_all(path).map_err(failed)?;
         if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
             // Calls of an earlier demonstration would be looked for at a carrier that knows nothing of them.
@@ -182,7 +185,7 @@ impl Stage {
         ]);
         // Where the summary is JSON, the standard output holds nothing else.
         for line in lines {
-            eprintln!("{line}");
+            crate::stderr::say(format_args!("{line}"));
         }
     }
 }
@@ -310,6 +313,6 @@ mod tests {
         room.write_private("tandem.toml", "x").expect("written");
         assert!(matches!(Room::open(Some(&room.path)), Err(DemoError::NotEmpty(_))));
         let file = room.path.join("tandem.toml");
-        assert!(matches!(Room::open(Some(&file)), Err(DemoError::File { .. })));
+        assert!(matches!(Room::open(Some(&file)), Err(DemoError::NoDirectory(_))));
     }
 }

@@ -32,10 +32,11 @@ pub mod reason {
     pub const INTERNAL: &str = "INTERNAL";
     pub const UNAVAILABLE: &str = "UNAVAILABLE";
     pub const OVERLOADED: &str = "OVERLOADED";
+    pub const TOO_MANY_REQUESTS: &str = "TOO_MANY_REQUESTS";
     pub const STORE_FAILED: &str = "STORE_FAILED";
 
     /// All of them.
-    pub const ALL: [&str; 15] = [
+    pub const ALL: [&str; 16] = [
         UNAUTHENTICATED,
         SCOPE_MISSING,
         ADMIN_REQUIRED,
@@ -50,6 +51,7 @@ pub mod reason {
         INTERNAL,
         UNAVAILABLE,
         OVERLOADED,
+        TOO_MANY_REQUESTS,
         STORE_FAILED,
     ];
 }
@@ -140,7 +142,10 @@ pub fn send(error: SendError, now: Millis) -> Status {
         SendError::Overloaded(what) => retryable(
             Code::ResourceExhausted,
             reason::OVERLOADED,
-            format!("too many commands wait for this {what}; nothing was done"),
+            match what {
+                "node" => "as much is alive on this node as it has room for; nothing was done".to_owned(),
+                what => format!("too many commands wait for this {what}; nothing was done"),
+            },
         ),
         SendError::Store(why) => {
             tracing::error!(%why, "the store failed");

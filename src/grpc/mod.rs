@@ -12,6 +12,7 @@ mod customer;
 mod deadline;
 mod defaults;
 pub mod error;
+mod gate;
 mod import;
 mod page;
 mod room;
@@ -28,6 +29,7 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 pub use auth::{KeyId, Minted};
+pub use gate::{Gate, Gated};
 
 /// What the interface is made of.
 #[derive(Clone)]
@@ -39,6 +41,10 @@ pub struct Options {
     pub message_bytes_max: usize,
     /// Longest time for a request that is no stream.
     pub timeout: Duration,
+    /// Requests and streams under way, over all connections.
+    pub requests_max: usize,
+    /// Largest file that is imported, in bytes.
+    pub import_bytes_max: u64,
 }
 
 impl Options {
@@ -48,6 +54,8 @@ impl Options {
             admin_token: None,
             message_bytes_max: 4 * 1024 * 1024,
             timeout: Duration::from_secs(30),
+            requests_max: 16_384,
+            import_bytes_max: 1024 * 1024 * 1024,
         }
     }
 }
@@ -55,6 +63,8 @@ impl Options {
 /// The services, to be served, and the means to say whether they serve.
 pub struct Router {
     pub routes: Routes,
+    /// To be laid around them: `Server::layer`.
+    pub gate: Gate,
     /// Everything is reported as serving from the start; a node that drains says otherwise.
     pub health: HealthReporter,
 }
@@ -67,9 +77,10 @@ const SMALL_BYTES_MAX: usize = 256 * 1024;
 /// # Errors
 /// Where the descriptors that were built in cannot be read.
 pub async fn router(options: Options) -> Result<Router, tonic_reflection::server::Error> {
-    let Options { handle, admin_token, message_bytes_max, timeout } = options;
+    let Options { handle, admin_token, message_bytes_max, timeout, requests_max, import_bytes_max } = options;
     let auth = Auth::new(handle.clone(), admin_token.as_ref());
-    let room = Arc::new(Room { handle, auth, defaults: defaults::Remembered::default(), timeout });
+    let room =
+        Arc::new(Room { handle, auth, defaults: defaults::Remembered::default(), timeout, import_bytes_max });
     let small = message_bytes_max.min(SMALL_BYTES_MAX);
 
     let calls = v1::call_service_server::CallServiceServer::new(call::Calls(room.clone()));
@@ -96,5 +107,5 @@ pub async fn router(options: Options) -> Result<Router, tonic_reflection::server
         .add_service(health_service)
         .add_service(reflection)
         .prepare();
-    Ok(Router { routes, health })
+    Ok(Router { routes, gate: Gate::new(requests_max), health })
 }

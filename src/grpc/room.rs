@@ -37,6 +37,8 @@ pub struct Room {
     pub defaults: Remembered,
     /// Longest time for a request that is no stream.
     pub timeout: Duration,
+    /// Largest file that is imported.
+    pub import_bytes_max: u64,
 }
 
 /// A request that was let in.

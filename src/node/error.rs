@@ -1,6 +1,7 @@
 //! Why a node does not start.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -12,6 +13,13 @@ pub enum NodeError {
     Start(#[from] tandem_actors::StartError),
     #[error(transparent)]
     Edge(#[from] crate::edge::ServeError),
+    #[error(
+        "the key file {} is not the one of this data: it opens nothing of it; restore the one that was made with the data",
+        .0.display()
+    )]
+    WrongKey(PathBuf),
+    #[error("the companies cannot be read: {0}")]
+    Companies(String),
     #[error("{0}")]
     Provider(String),
     #[error("the simulated clock cannot be kept: {0}")]

@@ -15,12 +15,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_actors::vault::{FileKeys, SystemEntropy};
-use tandem_actors::{Handle, Node, Options, SystemClock, Vault};
+use tandem_actors::vault::{FileKeys, KeyError, SystemEntropy, VaultError};
+use tandem_actors::{Handle, Node, Options, SystemClock, Vault, query};
 use tandem_store::{Store, embedded};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
@@ -48,6 +49,7 @@ pub struct Running {
     /// Tells the monitoring to end, last of all.
     ended: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
+    gauges: AbortHandle,
     monitoring: Option<JoinHandle<()>>,
 }
 
@@ -77,8 +79,32 @@ fn open_keys(config: &Config) -> Result<FileKeys, NodeError> {
         config::Keys::File { path, create } => {
             // A new key for data that was sealed with another would only hide that one is lost.
             let fresh = !file_unless_empty(&config.node.data_dir.join("store"));
-            Ok(FileKeys::open(path, *create && fresh)?)
+            let keys = FileKeys::open(path, *create && fresh)?;
+            warn_if_exposed(path);
+            Ok(keys)
         }
+    }
+}
+
+fn warn_if_exposed(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    const OTHERS: u32 = 0o077;
+    if std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & OTHERS != 0) {
+        tracing::warn!(path = %path.display(), "others on this machine can read the key: chmod 600 it");
+    }
+}
+
+/// With a key that is not the one of this data the node would run, and every request that needs it fail.
+async fn check_keys(config: &Config, store: &dyn Store, vault: &Vault) -> Result<(), NodeError> {
+    let first = query::companies(store, None, 1).await.map_err(|e| NodeError::Companies(e.to_string()))?;
+    let Some(company) = first.items.first() else { return Ok(()) };
+    let config::Keys::File { path, .. } = &config.keys;
+    match vault.check(*company).await {
+        Ok(()) => Ok(()),
+        Err(VaultError::Key(KeyError::Other) | VaultError::Unopenable) => {
+            Err(NodeError::WrongKey(path.clone()))
+        }
+        Err(e) => Err(NodeError::Companies(e.to_string())),
     }
 }
 
@@ -99,12 +125,14 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
         None => clock::clock(config)?,
     };
     let vault = Vault::new(store.clone(), Arc::new(keys), Arc::new(SystemEntropy::default()));
+    check_keys(config, &*store, &vault).await?;
     readiness.set(State::Starting("claiming the shards"));
     let performer = Arc::new(null::Carriers::new(config, outside::performer(config, &vault, store.clone())?));
     let mut options = Options::new(store.clone(), clock, performer.clone(), vault);
     options.name.clone_from(&config.node.name);
     options.shards = config.node.shards;
     options.mailbox_max = u32::try_from(config.limits.mailbox_max).unwrap_or(u32::MAX);
+    options.entities_max = config.limits.entities_max;
     options.seed = seed();
     let node = Node::start(options).await?;
     let handle = node.handle().clone();
@@ -115,9 +143,12 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     routes.admin_token.clone_from(&config.grpc.admin_token);
     routes.message_bytes_max = config.grpc.max_message_kb as usize * 1024;
     routes.timeout = config.grpc.timeout;
+    routes.requests_max = config.limits.requests_max;
+    routes.import_bytes_max = u64::from(config.limits.import_mb_max) * 1024 * 1024;
     let router = grpc::router(routes).await.map_err(|e| NodeError::Reflection(e.to_string()))?;
-    let (grpc, server) = serve_grpc(config, router.routes, close).await?;
+    let (grpc, server) = serve_grpc(config, router.routes, router.gate, close).await?;
 
+    let gauges = tokio::spawn(show_load(handle.clone()));
     readiness.set(State::Ready);
     tracing::info!(%grpc, http = %edge.addr(), shards = config.node.shards, "the node serves");
     Ok(Running {
@@ -134,8 +165,25 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
         closing,
         ended,
         servers: vec![server],
+        gauges: gauges.abort_handle(),
         monitoring,
     })
+}
+
+/// Between two looks at how much is in memory.
+const LOAD_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps the gauges of what is in memory, for as long as it is let.
+#[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
+async fn show_load(handle: Handle) {
+    let mut every = tokio::time::interval(LOAD_EVERY);
+    loop {
+        every.tick().await;
+        let load = handle.load();
+        metrics::gauge!("tandem_entities").set(load.entities as f64);
+        metrics::gauge!("tandem_timers").set(load.timers as f64);
+        metrics::gauge!("tandem_orders").set(load.orders as f64);
+    }
 }
 
 /// Random bits for identities of no secrecy.
@@ -161,6 +209,7 @@ async fn monitor(
 async fn serve_grpc(
     config: &Config,
     routes: tonic::service::Routes,
+    gate: grpc::Gate,
     close: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), NodeError> {
     let listen = config.grpc.listen;
@@ -181,7 +230,8 @@ async fn serve_grpc(
             .tls_config(ServerTlsConfig::new().identity(identity))
             .map_err(|e| NodeError::Tls(e.to_string()))?;
     }
-    let serving = server.add_routes(routes).serve_with_incoming_shutdown(incoming, becomes_true(close));
+    let serving =
+        server.layer(gate).add_routes(routes).serve_with_incoming_shutdown(incoming, becomes_true(close));
     let task = tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gRPC server has ended");
@@ -216,6 +266,7 @@ impl Running {
                 abort.abort();
             }
         }
+        self.gauges.abort();
         self.node.stop().await;
         if let Err(error) = self.store.close().await {
             tracing::error!(%error, "the store did not close cleanly");
@@ -227,18 +278,25 @@ impl Running {
     }
 }
 
-/// SIGTERM or SIGINT.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+/// SIGTERM and SIGINT, which from now on do not end the process by themselves.
+struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    fn new() -> Signals {
         // Without handlers the system ends the process by itself.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        let both = signal(SignalKind::terminate()).and_then(|t| Ok((t, signal(SignalKind::interrupt())?)));
+        Signals(both.ok())
+    }
+
+    /// The next of either.
+    async fn told_to_stop(&mut self) {
+        match &mut self.0 {
+            None => std::future::pending().await,
+            Some((terminate, interrupt)) => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            },
+        }
     }
 }
 
@@ -247,24 +305,33 @@ pub fn run(config: &Config) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("tandem: no threads can be started: {error}");
+            crate::stderr::say(format_args!("tandem: no threads can be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
     runtime.block_on(async {
-        let running = match start(config, Parts::default()).await {
+        // Heard from the first moment on: whoever starts a node may stop it before it serves.
+        let mut signals = Signals::new();
+        let started = tokio::select! {
+            started = start(config, Parts::default()) => started,
+            () = signals.told_to_stop() => {
+                tracing::info!("told to stop before it served");
+                return ExitCode::SUCCESS;
+            }
+        };
+        let running = match started {
             Ok(running) => running,
             Err(error) => {
                 tracing::error!(%error, "the node could not start");
-                eprintln!("tandem: {error}");
+                crate::stderr::say(format_args!("tandem: {error}"));
                 return ExitCode::FAILURE;
             }
         };
-        told_to_stop().await;
+        signals.told_to_stop().await;
         tracing::info!("told to stop: draining");
         tokio::select! {
             () = running.stop() => ExitCode::SUCCESS,
-            () = told_to_stop() => {
+            () = signals.told_to_stop() => {
                 tracing::warn!("told to stop again: stopping at once");
                 ExitCode::FAILURE
             }

@@ -117,14 +117,14 @@ pub fn run(args: &SimulateArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("tandem simulate: no threads can be started: {error}");
+            crate::stderr::say(format_args!("tandem simulate: no threads can be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(perform(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tandem simulate: {error}");
+            crate::stderr::say(format_args!("tandem simulate: {error}"));
             ExitCode::from(if error.is_usage() { 2 } else { 1 })
         }
     }

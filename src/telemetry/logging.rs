@@ -65,7 +65,13 @@ fn subscriber<W>(log: &Log, colours: bool, writer: W) -> Result<Box<dyn Subscrib
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = fmt().with_env_filter(filter(&log.level)?).with_writer(Masked(writer)).with_ansi(colours);
+    let builder = fmt()
+        .with_env_filter(filter(&log.level)?)
+        .with_writer(Masked(writer))
+        .with_ansi(colours)
+        // Of a line that could not be written it would tell on the standard error, which is what could
+        // not be written, and panic.
+        .log_internal_errors(false);
     Ok(match log.format {
         Format::Text => Box::new(builder.finish()),
         Format::Json => Box::new(builder.json().flatten_event(true).finish()),

@@ -129,8 +129,13 @@ fn a_file_that_holds_no_contacts_ends_it_with_the_reason() {
     std::fs::write(&file, b"PK\x03\x04\x14\x00\x06\x00\x00\x00").expect("written");
     let output = run(&["demo", "--json", "--contacts", text(&file)], directory.path());
     let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(output.stdout.is_empty() && told.contains("INVALID_FILE"), "{told}");
+    assert!(told.contains(text(&file)), "{told}");
+    let output = run(&["demo", "--data-dir", text(&file)], directory.path());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("is no directory"), "{told}");
 }
 
 #[test]

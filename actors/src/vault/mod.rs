@@ -150,6 +150,14 @@ impl Vault {
         Ok(CustomerId::from_bytes(id))
     }
 
+    /// Whether the keys of this company can be opened.
+    ///
+    /// # Errors
+    /// Why not: above all, that they were sealed with another key.
+    pub async fn check(&self, company: CompanyId) -> Result<(), VaultError> {
+        self.company(company).await.map(drop)
+    }
+
     /// The person's key: the stored one, or a fresh one that is still to be stored.
     ///
     /// # Errors

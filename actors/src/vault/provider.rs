@@ -80,7 +80,13 @@ impl FileKeys {
                 #[cfg(unix)]
                 std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
                 let mut file = options.open(path).map_err(unreadable)?;
-                file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unreadable)?;
+                let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+                // The name has to last as well: data that is sealed with a key that a power cut took is lost.
+                written.and_then(|()| sync_parent(path)).map_err(|e| {
+                    // Nothing is sealed with it yet, and half a key would be taken for a damaged one.
+                    drop(std::fs::remove_file(path));
+                    unreadable(e)
+                })?;
                 text
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -107,6 +113,11 @@ impl FileKeys {
         let unbound = UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are a key");
         FileKeys { key: LessSafeKey::new(unbound), entropy: SystemEntropy::default() }
     }
+}
+
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    std::fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl KeyProvider for FileKeys {

@@ -68,7 +68,12 @@ async fn a_lost_answer_is_settled_and_never_dialed_again() {
     let all = dials.len();
     dials.sort();
     dials.dedup();
-    assert_eq!((all, dials.len()), (20, 20));
+    assert_eq!(dials.len(), all, "an attempt was dialed twice");
+    // Whose answer was lost was dialed again, as another attempt, once. (On a slow machine an attempt may
+    // be given up before it is dialed at all.)
+    let again: Vec<_> = dials.iter().filter(|a| a.number > 1).map(|a| a.call).collect();
+    assert_eq!(again.len(), 10);
+    assert!(again.windows(2).all(|calls| calls[0] != calls[1]), "{dials:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

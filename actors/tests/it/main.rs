@@ -6,4 +6,5 @@ mod campaign;
 mod commands;
 mod crash;
 mod faults;
+mod memory;
 mod world;

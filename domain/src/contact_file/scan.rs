@@ -45,6 +45,10 @@ pub enum FileError {
     OpenQuote { line: u64 },
     #[error("line {line}: longer than {RECORD_BYTES_MAX} bytes")]
     RecordTooLong { line: u64 },
+    #[error(
+        "line {line}: the file is larger than {mib_max} MiB: cut it into several, each with the line of names"
+    )]
+    TooLarge { line: u64, mib_max: u64 },
 }
 
 impl FileError {
@@ -55,6 +59,7 @@ impl FileError {
             FileError::NotText { .. } => "not_text",
             FileError::OpenQuote { .. } => "open_quote",
             FileError::RecordTooLong { .. } => "record_too_long",
+            FileError::TooLarge { .. } => "too_large",
         }
     }
 
@@ -64,7 +69,8 @@ impl FileError {
             FileError::Empty => None,
             FileError::NotText { line, .. }
             | FileError::OpenQuote { line }
-            | FileError::RecordTooLong { line } => Some(*line),
+            | FileError::RecordTooLong { line }
+            | FileError::TooLarge { line, .. } => Some(*line),
         }
     }
 }
@@ -174,6 +180,7 @@ impl Scan {
             (4, b"PK\x03\x04") => Some(NotText::Workbook),
             (4, [0xd0, 0xcf, 0x11, 0xe0]) => Some(NotText::OldWorkbook),
             (4, b"%PDF") => Some(NotText::Pdf),
+            (4, b"\x89PNG" | b"GIF8" | b"\x7fELF" | [0xff, 0xd8, 0xff, _]) => Some(NotText::Binary),
             (4, [0x28, 0xb5, 0x2f, 0xfd]) => Some(NotText::Compressed),
             _ => None,
         }

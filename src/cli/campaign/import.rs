@@ -149,14 +149,18 @@ impl Feed {
             if reader.blocking_send(header).is_err() {
                 return Ok(());
             }
+            let mut all = 0;
             loop {
                 let bytes = read_piece(&mut source)?;
                 let read = bytes.len() as u64;
+                // An empty file is sent as such, so that it is refused like any other that is no list.
+                let ends = read == 0 && all > 0;
                 // Whoever does not take pieces any more says why.
-                if read == 0 || reader.blocking_send(piece(bytes)).is_err() {
+                if ends || reader.blocking_send(piece(bytes)).is_err() || read == 0 {
                     return Ok(());
                 }
-                counter.fetch_add(read, Ordering::Relaxed);
+                all += read;
+                counter.store(all, Ordering::Relaxed);
             }
         });
         let failed = async move {

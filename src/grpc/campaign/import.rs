@@ -34,9 +34,16 @@ pub async fn import(
     let key = key_text(&header.idempotency_key)?;
     // Told before the file is sent, not after.
     room.read::<Campaign>(entity).await?;
-    let adder = Adder::new(room, company, campaign, key);
-    let mut import =
-        Import { adder, region, issues: Issues::default(), read: 0, stopped: None, source: None };
+    let bytes_max = room.import_bytes_max;
+    let mut import = Import {
+        adder: Adder::new(room, company, campaign, key),
+        bytes_max,
+        region,
+        issues: Issues::default(),
+        read: 0,
+        stopped: None,
+        source: None,
+    };
     while let Some(message) = stream.message().await? {
         match message.content {
             Some(Content::Csv(piece)) => import.piece(piece).await?,
@@ -61,6 +68,8 @@ enum Source {
 
 struct Import {
     adder: Adder,
+    /// Bytes of a file.
+    bytes_max: u64,
     region: Option<Country>,
     issues: Issues,
     /// Contacts that were read, good or not.
@@ -75,7 +84,8 @@ impl Import {
         if piece.len() > PIECE_BYTES_MAX {
             return Err(Violation::new("csv", "at most 1 MiB in one message").into());
         }
-        let fresh = || Source::Csv { records: Box::new(Records::new()), header: None };
+        let bytes_max = self.bytes_max;
+        let fresh = || Source::Csv { records: Box::new(Records::new(bytes_max)), header: None };
         let Source::Csv { records, .. } = self.source.get_or_insert_with(fresh) else {
             return Err(Violation::new("csv", "not together with contacts").into());
         };

@@ -22,12 +22,14 @@ use tonic::{Status, Streaming};
 const NUMBERS_MAX: usize = 10_000;
 /// Numbers that are entered at once.
 const AT_ONCE: usize = 128;
-/// Every person on the list wakes an actor for a while. The list waits while it has woken so many that
-/// have not gone to sleep again.
-const AWAKE_MAX: usize = 50_000;
+/// Every person on the list wakes an actor, which nobody needs any more afterwards. The list sees to it
+/// that they go, and waits while it has woken so many.
+const AWAKE_MAX: usize = 2_048;
 /// Numbers between two looks at how many are awake.
-const LOOK_EVERY: u64 = 1_000;
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_EVERY: u64 = 256;
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// What wakes meanwhile for other reasons does not hold a list for ever: so often it looks again.
+const LOOKS_MAX: u32 = 100;
 
 pub async fn import(
     room: &Room,
@@ -112,7 +114,7 @@ impl<'a> Import<'a> {
             key,
             source: None,
             entering: FuturesUnordered::new(),
-            awake: room.handle.load().entities,
+            awake: room.handle.entities(),
             issues: Issues::default(),
             read: 0,
             entered: 0,
@@ -125,7 +127,8 @@ impl<'a> Import<'a> {
         if piece.len() > PIECE_BYTES_MAX {
             return Err(Violation::new("csv", "at most 1 MiB in one message").into());
         }
-        let fresh = || Source::Csv { records: Box::new(Records::new()), column: None };
+        let bytes_max = self.room.import_bytes_max;
+        let fresh = || Source::Csv { records: Box::new(Records::new(bytes_max)), column: None };
         let Source::Csv { records, .. } = self.source.get_or_insert_with(fresh) else {
             return Err(Violation::new("csv", "not together with numbers").into());
         };
@@ -201,11 +204,27 @@ impl<'a> Import<'a> {
             self.next_entered().await?;
         }
         if self.read.is_multiple_of(LOOK_EVERY) {
-            while self.room.handle.load().entities > self.awake + AWAKE_MAX {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
+            self.let_go().await?;
         }
         self.entering.push(Box::pin(enter(self.room, self.company, number, self.key)));
+        Ok(())
+    }
+
+    /// Lets those go who have been entered, where they are many; those under way go on meanwhile.
+    async fn let_go(&mut self) -> Result<(), Status> {
+        for _ in 0..LOOKS_MAX {
+            if self.room.handle.entities() <= self.awake + AWAKE_MAX {
+                break;
+            }
+            self.room.handle.relieve();
+            let mut rest = std::pin::pin!(tokio::time::sleep(LOOK_AGAIN));
+            loop {
+                tokio::select! {
+                    () = &mut rest => break,
+                    entered = self.next_entered(), if !self.entering.is_empty() => drop(entered?),
+                }
+            }
+        }
         Ok(())
     }
 

@@ -35,11 +35,17 @@ impl<'a> Record<'a> {
 /// Reads records as pieces are pushed.
 pub struct Records {
     stage: Stage,
+    /// What may still come, of so many bytes in all.
+    bytes_left: u64,
+    bytes_max: u64,
+    /// More has come.
+    too_large: bool,
 }
 
 enum Stage {
-    /// Waiting for the whole first line, by which the separator is known.
-    Head(BytesMut),
+    /// Waiting for the whole first line, by which the separator is known, while something looks whether
+    /// this is a text at all: a file without a line end is not waited for.
+    Head(BytesMut, Scan),
     Body(Box<Body>),
 }
 
@@ -67,20 +73,30 @@ struct Body {
 }
 
 impl Records {
-    pub fn new() -> Self {
-        Records { stage: Stage::Head(BytesMut::new()) }
+    /// Of a file of at most so many bytes.
+    pub fn new(bytes_max: u64) -> Self {
+        let stage = Stage::Head(BytesMut::new(), Scan::new(b','));
+        Records { stage, bytes_left: bytes_max, bytes_max, too_large: false }
     }
 
     /// Takes the next piece. The records of the one before have to be read first.
     pub fn push(&mut self, piece: Bytes) {
+        match self.bytes_left.checked_sub(piece.len() as u64) {
+            Some(left) if !self.too_large => self.bytes_left = left,
+            _ => {
+                self.too_large = true;
+                return;
+            }
+        }
         match &mut self.stage {
             Stage::Body(body) => {
                 debug_assert!(body.piece.is_empty(), "the former piece is not read yet");
                 body.piece = piece;
             }
-            Stage::Head(head) => {
+            Stage::Head(head, look) => {
                 head.extend_from_slice(&piece);
-                if head.len() > RECORD_BYTES_MAX || head.contains(&b'\n') {
+                let is_text = !matches!(look.feed(&piece), Err(FileError::NotText { .. }));
+                if head.len() > RECORD_BYTES_MAX || head.contains(&b'\n') || !is_text {
                     self.begin(false);
                 }
             }
@@ -90,13 +106,13 @@ impl Records {
     /// No more pieces come.
     pub fn finish(&mut self) {
         match &mut self.stage {
-            Stage::Head(_) => self.begin(true),
+            Stage::Head(..) => self.begin(true),
             Stage::Body(body) => body.finished = true,
         }
     }
 
     fn begin(&mut self, finished: bool) {
-        let Stage::Head(head) = &mut self.stage else { return };
+        let Stage::Head(head, _) = &mut self.stage else { return };
         let mut head = std::mem::take(head);
         if head.starts_with(BYTE_ORDER_MARK) {
             head.advance(BYTE_ORDER_MARK.len());
@@ -125,8 +141,15 @@ impl Records {
     /// # Errors
     /// A file that cannot be read on: every record before was given out.
     pub fn next(&mut self) -> Result<Option<Record<'_>>, FileError> {
+        if self.too_large {
+            let line = match &self.stage {
+                Stage::Head(..) => 1,
+                Stage::Body(body) => body.line_no.max(1),
+            };
+            return Err(FileError::TooLarge { line, mib_max: self.bytes_max >> 20 });
+        }
         match &mut self.stage {
-            Stage::Head(_) => Ok(None),
+            Stage::Head(..) => Ok(None),
             Stage::Body(body) => body.next(),
         }
     }
@@ -208,7 +231,7 @@ mod tests {
 
     /// Reads a file cut into pieces of these sizes, and how it ended.
     fn read(file: &[u8], cuts: &[usize]) -> (Rows, Option<FileError>) {
-        let mut records = Records::new();
+        let mut records = Records::new(u64::MAX);
         let mut rows = Rows::new();
         let mut rest = Bytes::copy_from_slice(file);
         let mut cuts = cuts.iter().copied().cycle();
@@ -241,7 +264,7 @@ mod tests {
 
     /// The last round pushes nothing and finishes.
     fn whole(file: &[u8]) -> (Rows, Option<FileError>) {
-        let mut records = Records::new();
+        let mut records = Records::new(u64::MAX);
         records.push(Bytes::copy_from_slice(file));
         let mut rows = Rows::new();
         for last in [false, true] {
@@ -306,6 +329,33 @@ mod tests {
         let endless = vec![b'x'; 3 * RECORD_BYTES_MAX];
         assert!(matches!(whole(&endless).1, Some(FileError::RecordTooLong { line: 1 })));
         assert!(matches!(read(&endless, &[1_000]).1, Some(FileError::RecordTooLong { line: 1 })));
+    }
+
+    #[test]
+    fn what_is_no_text_is_known_before_its_first_line_ends() {
+        for file in [b"\x7fELF\x02\x01\x01".as_slice(), b"PK\x03\x04", b"\xff\xfep\0"] {
+            let mut records = Records::new(u64::MAX);
+            let refused = file.iter().find_map(|byte| {
+                records.push(Bytes::copy_from_slice(&[*byte]));
+                records.next().map(drop).err()
+            });
+            assert!(matches!(refused, Some(FileError::NotText { line: 1, .. })), "{file:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_gives_out_what_lies_within_the_bound() {
+        let mut records = Records::new(12);
+        records.push(Bytes::from_static(b"phone\n+1\n+2\n"));
+        let lines: Vec<u64> = std::iter::from_fn(|| records.next().expect("good").map(|r| r.line)).collect();
+        assert_eq!(lines, [1, 2, 3]);
+        records.push(Bytes::from_static(b"+"));
+        let too_large = FileError::TooLarge { line: 3, mib_max: 0 };
+        assert_eq!(records.next().map(drop), Err(too_large));
+        // And so it stays.
+        records.push(Bytes::new());
+        records.finish();
+        assert_eq!(records.next().map(drop), Err(too_large));
     }
 
     #[test]

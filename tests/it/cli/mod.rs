@@ -1,5 +1,7 @@
 //! The command line, as a process, against a node.
 
+mod files;
+mod start;
 mod world;
 
 use world::World;

@@ -1,6 +1,6 @@
 //! A node and the command line, each a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-const ADMIN: &str = "an-admin-token-for-tests";
+pub const ADMIN: &str = "an-admin-token-for-tests";
 /// Longer than anything here takes; a command that hangs fails instead of holding the tests.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Noon in New York on a Tuesday, and a carrier that calls nobody.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [node]
 shards = 4
 drain = "1s"
@@ -40,15 +40,28 @@ pub struct World {
     node: Child,
     log: Arc<Mutex<String>>,
     /// Everything of a test: configuration, data, files.
-    files: tempfile::TempDir,
+    directory: PathBuf,
+    kept: Option<tempfile::TempDir>,
 }
 
 impl World {
     pub async fn start() -> World {
+        Self::start_with("").await
+    }
+
+    /// A node with more in its configuration.
+    pub async fn start_with(more: &str) -> World {
         let files = tempfile::tempdir().unwrap();
-        std::fs::write(files.path().join("tandem.toml"), CONFIG).unwrap();
+        std::fs::write(files.path().join("tandem.toml"), format!("{CONFIG}{more}")).unwrap();
         std::fs::write(files.path().join("admin.token"), ADMIN).unwrap();
-        let mut node = command(files.path())
+        let mut world = Self::start_in(files.path()).await;
+        world.kept = Some(files);
+        world
+    }
+
+    /// A node in a directory where its configuration lies already.
+    pub async fn start_in(directory: &Path) -> World {
+        let mut node = command(directory)
             .args(["node", "--config", "tandem.toml"])
             .stderr(Stdio::piped())
             .spawn()
@@ -69,11 +82,11 @@ impl World {
                 *kept.lock().unwrap() += &(line + "\n");
             }
         });
-        World { server: server.unwrap(), node, log, files }
+        World { server: server.unwrap(), node, log, directory: directory.to_owned(), kept: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
+        self.directory.join(name)
     }
 
     pub fn write(&self, name: &str, text: &str) {
@@ -107,7 +120,7 @@ impl World {
     }
 
     async fn run(&self, line: &[&str], key: Option<(&str, &str)>) -> Ran {
-        let mut command = command(self.files.path());
+        let mut command = command(&self.directory);
         command.args(line).env("TANDEM_SERVER", &self.server).envs(key);
         let output =
             timeout(PATIENCE, command.output()).await.unwrap_or_else(|_| panic!("{line:?} hangs")).unwrap();
@@ -116,6 +129,11 @@ impl World {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Ends the node's process at once, as a power cut does.
+    pub async fn kill(&mut self) {
+        self.node.kill().await.unwrap();
     }
 
     /// Tells the node to stop, and gives its exit code.
@@ -127,7 +145,7 @@ impl World {
 }
 
 /// The program, with nothing of the environment of the tests.
-fn command(directory: &std::path::Path) -> Command {
+pub fn command(directory: &std::path::Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TANDEM_")) {
         command.env_remove(name);

@@ -70,6 +70,39 @@ fn documented(document: &str) -> BTreeSet<&str> {
     rows.filter_map(|line| line.split('`').nth(1)).collect()
 }
 
+/// Names of metrics in the sources below a directory, as they are recorded.
+fn metrics_below(directory: &std::path::Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).expect("a directory of the sources") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            metrics_below(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            for kind in ["counter", "gauge", "histogram"] {
+                for (_, rest) in
+                    text.match_indices(&format!("metrics::{kind}!(")).map(|(at, _)| text.split_at(at))
+                {
+                    let name = rest.split('"').nth(1).expect("a name");
+                    found.extend(name.starts_with("tandem_").then(|| name.to_owned()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_documented_and_no_other() {
+    let mut recorded = BTreeSet::new();
+    for part in ["src", "actors/src", "store/src", "providers/src"] {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        metrics_below(&root.join(part), &mut recorded);
+    }
+    let document = include_str!("../../../docs/operations.md");
+    let written: BTreeSet<String> =
+        documented(document).into_iter().filter(|n| n.starts_with("tandem_")).map(str::to_owned).collect();
+    assert_eq!(written, recorded);
+}
+
 #[test]
 fn every_reason_is_documented_and_no_other() {
     let document = include_str!("../../../docs/errors.md");

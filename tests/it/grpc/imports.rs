@@ -140,6 +140,85 @@ async fn what_is_no_list_is_refused_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_text_is_refused_at_once_without_waiting_for_the_rest() {
+    let world = World::start().await;
+    let (_, client) = world.company().await;
+    let campaign = created(&client, create("Spring")).await;
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    let noise: Vec<u8> = (0u32..4_096).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let program = b"\x7fELF\x02\x01\x01\0\0\0\0\0".to_vec();
+    for file in [png, noise, program] {
+        // The stream stays open: the rest of the file may never come.
+        let (send, receive) = tokio::sync::mpsc::channel(4);
+        for message in messages(header(&campaign), [Bytes::from(file)]) {
+            send.send(message).await.expect("sent");
+        }
+        let stream = tokio_stream::wrappers::ReceiverStream::new(receive);
+        let refused = client.campaigns().import_contacts(stream).await.expect_err("no text");
+        let found = (refused.code(), reason(&refused), metadata(&refused, "code"));
+        assert_eq!(found, (Code::InvalidArgument, "INVALID_FILE".into(), Some("not_text".into())));
+        assert!(metadata(&refused, "line").is_some(), "{refused:?}");
+        drop(send);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_and_columns_have_bounds_that_are_told_with_the_line() {
+    let world = World::start().await;
+    let (_, client) = world.company().await;
+    let campaign = created(&client, create("Spring")).await;
+    let names: Vec<String> = (0..64).map(|n| format!("c{n}")).collect();
+    let wide = format!("phone,{}\n+12025550143\n", names.join(","));
+    let refused = import(&client, header(&campaign), wide.as_bytes(), 1_000).await.expect_err("too wide");
+    let found = (reason(&refused), metadata(&refused, "code"), metadata(&refused, "line"));
+    assert_eq!(found, ("INVALID_FILE".into(), Some("too_many_columns".into()), Some("1".into())));
+
+    let one_less = format!("phone,{}\n+12025550143{}\n", names[1..].join(","), ",".repeat(63));
+    let told = import(&client, header(&campaign), one_less.as_bytes(), 1_000).await.expect("imported");
+    assert_eq!(told.added, 1);
+
+    let long = format!("phone,note\n+12025550144,a\n+12025550145,{}\n+12025550146,b\n", "x".repeat(70_000));
+    let told = import(&client, header(&campaign), long.as_bytes(), 1_000).await.expect("a part");
+    let stopped = told.stopped.expect("where it stopped");
+    assert_eq!((stopped.line, stopped.reason.as_str(), told.added), (3, "record_too_long", 1));
+    // Of a line that may be so long, a field may still be too long.
+    let field = format!("phone,note\n+12025550147,{}\n+12025550148,b\n", "x".repeat(5_000));
+    let told = import(&client, header(&campaign), field.as_bytes(), 1_000).await.expect("imported");
+    let issues: Vec<_> = told.issues.iter().map(|i| (i.line, i.reason.as_str())).collect();
+    assert_eq!((issues, told.added), (vec![(2, "too_long")], 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_too_large_keeps_what_stood_before() {
+    const MIB: u64 = 1024 * 1024;
+    let world = World::start().await;
+    let (_, client) = world.company().await;
+    let client = world.other_door(&client, |options| options.import_bytes_max = MIB).await;
+    let campaign = created(&client, create("Spring")).await;
+    let mut file = String::from("phone,note\n+12025550143,a\n");
+    while (file.len() as u64) < MIB {
+        file += &format!("+12025550143,{}\n", "x".repeat(4_000));
+    }
+    let last = file.lines().count() as u64;
+    file += "+12025550144,b\n";
+    let told = import(&client, header(&campaign), file.as_bytes(), 100_000).await.expect("a part");
+    let stopped = told.stopped.expect("where it stopped");
+    assert_eq!((stopped.reason.as_str(), told.added), ("too_large", 1));
+    assert!(stopped.line > 1 && stopped.line <= last, "{stopped:?}");
+    assert!(stopped.description.contains("1 MiB"), "{stopped:?}");
+
+    use v1::import_do_not_call_request::Content as Entry;
+    let entries =
+        [Entry::Header(v1::ImportDoNotCallHeader::default()), Entry::Csv("phone\n+12025550143\n".into())]
+            .into_iter()
+            .chain((0..2).map(|_| Entry::Csv(vec![b'\n'; 600_000].into())))
+            .map(|content| v1::ImportDoNotCallRequest { content: Some(content) });
+    let told = client.customers().import_do_not_call(tokio_stream::iter(entries.collect::<Vec<_>>())).await;
+    let told = told.expect("a part").into_inner();
+    assert_eq!((told.entered, told.stopped.expect("where").reason.as_str()), (1, "too_large"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_breaks_off_keeps_what_stood_before() {
     let world = World::start().await;
     let (_, client) = world.company().await;
@@ -215,6 +294,46 @@ async fn of_very_many_bad_lines_all_are_counted_and_the_first_listed() {
     let told = import(&client, header(&campaign), file.as_bytes(), 4_096).await.expect("imported");
     assert_eq!((told.invalid, told.added), (3_000, 1));
     assert_eq!((told.issues.len(), told.issues_truncated), (1_000, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_do_not_call_list_leaves_nobody_awake() {
+    use v1::import_do_not_call_request::Content as Entry;
+    const NUMBERS: u32 = 6_000;
+    let world = World::start().await;
+    let (_, client) = world.company().await;
+    let before = world.handle().entities();
+    let mut file = String::from("phone\n");
+    for n in 0..NUMBERS {
+        file += &format!("+1212{:07}\n", 2_000_000 + n);
+    }
+    let head = Entry::Header(v1::ImportDoNotCallHeader::default());
+    let pieces = file.as_bytes().chunks(10_000).map(|piece| Entry::Csv(Bytes::copy_from_slice(piece)));
+    let contents: Vec<_> = std::iter::once(head).chain(pieces).collect();
+    let messages = contents.into_iter().map(|c| v1::ImportDoNotCallRequest { content: Some(c) });
+    let (handle, done) =
+        (world.handle().clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let most = tokio::spawn({
+        let done = done.clone();
+        async move {
+            let mut most = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                most = most.max(handle.entities());
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            most
+        }
+    });
+    let told = client.customers().import_do_not_call(tokio_stream::iter(messages)).await;
+    assert_eq!(told.expect("entered").into_inner().entered, u64::from(NUMBERS));
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let most = most.await.expect("counted");
+    assert!(most < NUMBERS as usize, "{most} of {NUMBERS} awake at once");
+    eventually("they have gone", async || {
+        world.handle().relieve();
+        world.handle().entities() <= before
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ mod changes;
 mod companies;
 mod customers;
 mod documents;
+mod gate;
 mod imports;
 mod watching;
 mod world;

@@ -120,6 +120,11 @@ impl Client {
         InterceptedService::new(self.channel.clone(), self.bearer.clone())
     }
 
+    /// The same through the connection of another.
+    pub fn through(&self, other: &Client) -> Client {
+        Client { channel: other.channel.clone(), ..self.clone() }
+    }
+
     pub fn calls(&self) -> Calls {
         Calls::new(self.service())
     }
@@ -222,7 +227,7 @@ async fn serve(handle: &Handle, with: impl FnOnce(&mut grpc::Options)) -> Channe
     let router = grpc::router(options).await.expect("a router");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
-    let server = Server::builder().add_routes(router.routes);
+    let server = Server::builder().layer(router.gate).add_routes(router.routes);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     let endpoint = Channel::from_shared(format!("http://{addr}")).expect("an address");
     endpoint.connect().await.expect("connected")
