@@ -72,13 +72,14 @@ async fn one(handle: &Handle, company: CompanyId, n: u64) {
         campaign: None,
         priority: Priority::Normal,
         plan,
+        from: None,
         not_before: None,
         new_key: person.new_key,
     };
     let attempt = 1;
     let steps = [
         call::Command::Place(Box::new(order)),
-        call::Command::Step(CarrierStep::Begin { from: "+15550100".into() }),
+        call::Command::Step(CarrierStep::Begin { from: String::new() }),
         call::Command::Step(CarrierStep::Ringing { attempt }),
         call::Command::Step(CarrierStep::Answered { attempt, answered_by: None }),
         call::Command::Step(CarrierStep::Talking { attempt }),

@@ -158,6 +158,9 @@ pub enum Rejection {
     /// It was changed by somebody else since this change was made up: make it up anew.
     #[error("the {0} have changed in the meantime")]
     Stale(&'static str),
+    /// Nobody but the company may be shown as the caller.
+    #[error("not a caller id of the company")]
+    NotACallerId,
     #[error("internal: {0}")]
     Internal(&'static str),
 }
@@ -183,6 +186,7 @@ impl Rejection {
             Rejection::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Rejection::PersonKeyExists => "PERSON_KEY_EXISTS",
             Rejection::Stale(_) => "STALE",
+            Rejection::NotACallerId => "NOT_A_CALLER_ID",
             Rejection::Internal(_) => "INTERNAL",
         }
     }

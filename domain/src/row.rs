@@ -207,6 +207,8 @@ pub struct ReadyValue {
     pub attempts: u16,
     /// The call does not exist yet: it is made from the contact with its first permit.
     pub fresh: bool,
+    /// The one caller id, E.164, that it is to be dialed from; otherwise any of the campaign's.
+    pub from: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -310,6 +312,8 @@ pub struct DialPolicy {
     /// Most attempts to one person within 24 h, over all campaigns; at most [`Contacted::MAX`].
     pub attempts_a_day: u16,
     pub consent_required: bool,
+    /// Caller ids that may be dialed from, E.164.
+    pub callers: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

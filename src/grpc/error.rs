@@ -184,6 +184,11 @@ pub fn rejected(rejection: Rejection, now: Millis) -> Status {
         }
         Rejection::PersonKeyExists => retryable(Code::Aborted, stable, message),
         Rejection::Stale(_) => retryable(Code::Aborted, stable, message),
+        Rejection::NotACallerId => {
+            let mut details = info(HashMap::new());
+            details.add_bad_request_violation("from", message.as_str());
+            Status::with_error_details(Code::InvalidArgument, message, details)
+        }
         Rejection::Internal(what) => internal("a machine refused for a reason of its own", &what),
     }
 }

@@ -98,6 +98,9 @@ pub struct Order {
     pub campaign: Option<CampaignId>,
     pub priority: Priority,
     pub plan: Plan,
+    /// The caller id to dial from, E.164, one of the company's; otherwise any of them. An application
+    /// that dials itself names it when it begins.
+    pub from: Option<String>,
     pub not_before: Option<Millis>,
     /// The customer's data key, sealed by the company's, when the placer found none stored.
     pub new_key: Option<Vec<u8>>,
@@ -125,7 +128,8 @@ pub struct First {
 /// Steps of a call that the application dials itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum CarrierStep {
-    /// Asks for the permission to dial now; refused with the bar that stands.
+    /// Asks for the permission to dial now; refused with the bar that stands, or where `from`, E.164,
+    /// is not a caller id of the company. Empty where the application does not say.
     Begin {
         from: String,
     },

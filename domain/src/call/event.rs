@@ -91,6 +91,7 @@ pub struct Created {
     pub place: Place,
     pub person: Option<Sealed>,
     pub plan: Plan,
+    pub from: Option<String>,
     pub next_at: Option<Millis>,
 }
 
@@ -195,6 +196,7 @@ fn fold(s: &mut State, event: &Event) {
                 place: c.place,
                 person: c.person.clone(),
                 plan: c.plan.clone(),
+                from: c.from.clone(),
                 next_at: c.next_at,
                 ..State::default()
             };

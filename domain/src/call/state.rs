@@ -144,6 +144,8 @@ pub struct State {
     /// Name and variables for the agent, as [`crate::row::Person`].
     pub person: Option<Sealed>,
     pub plan: Plan,
+    /// The one caller id, E.164, that it is to be dialed from.
+    pub from: Option<String>,
     /// Number of the newest attempt, 0 before the first.
     pub attempt: u16,
     /// Attempts that count against the retry budget.

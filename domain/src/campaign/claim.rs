@@ -66,6 +66,8 @@ fn claim(d: &mut Draft<'_>) {
     }
     let mut granted = Vec::new();
     let mut broken = Vec::new();
+    // A certain caller id is wanted, and the company may have more of it.
+    let mut short = false;
     let mut next_due: Option<Millis> = None;
     let mut later = |due: Millis| next_due = Some(next_due.map_or(due, |d| d.min(due)));
     // A page that is full says nothing about what follows it.
@@ -93,10 +95,24 @@ fn claim(d: &mut Draft<'_>) {
             // The call itself finds out that no time will do, and ends with that word.
             Verdict::Open { .. } | Verdict::Never { .. } => {}
         }
-        let Some(caller) = limits::room(&trial, now) else {
+        let Some(any) = limits::room(&trial, now) else {
             // Whoever follows is looked at when there is room again.
             later(e.due);
             break;
+        };
+        let caller = match named(&d.s, e) {
+            None => any,
+            Some(caller) => match limits::shortage(&trial, now, caller) {
+                None => caller,
+                // It steps aside for those who can be called from another.
+                Some(shortage) => {
+                    d.rows.push(RowWrite::clear(ready_key(d, e, e.due)));
+                    d.rows.push(RowWrite::set(ready_key(d, e, shortage.until), &e.value));
+                    later(shortage.until);
+                    short |= shortage.ask;
+                    continue;
+                }
+            },
         };
         d.rows.push(RowWrite::clear(ready_key(d, e, e.due)));
         let Some(begin) = begin(&d.s, campaign, e, caller) else {
@@ -110,11 +126,22 @@ fn claim(d: &mut Draft<'_>) {
         granted.push((e.no, u8::try_from(caller).unwrap_or(u8::MAX)));
     }
     looked(d, granted, 0, next_due);
+    if short && limits::may_ask(&d.s, now) {
+        ask(d);
+    }
     for no in broken {
         // Its row is gone: nobody can be called, and nobody is to wait for it.
         finish(d, no, Disposition::Failed, true);
     }
     super::returned::settle(d);
+}
+
+/// The place of the caller id that this call is to be dialed from, if it asks for one. Where the
+/// campaign has not got it any one will do: the call finds out, and knows what to do.
+fn named(s: &State, e: &ReadyEntry) -> Option<usize> {
+    let from = e.value.from.as_ref()?;
+    let own = s.config.callers.len().saturating_sub(usize::from(s.leaving));
+    s.config.callers.iter().take(own).position(|c| c == from)
 }
 
 fn ready_key(d: &Draft<'_>, e: &ReadyEntry, due: Millis) -> RowKey {

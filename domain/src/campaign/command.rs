@@ -37,6 +37,8 @@ pub enum Command {
         last4: [u8; 4],
         place: Place,
         priority: Priority,
+        /// The one caller id that will do.
+        from: Option<String>,
         due: Millis,
     },
     Start,
@@ -81,6 +83,7 @@ pub struct Declined {
     pub place: Place,
     pub priority: Priority,
     pub attempts: u16,
+    pub from: Option<String>,
     pub until: Millis,
     pub bar: Bar,
     /// The call was not made: it does not exist yet.
@@ -94,6 +97,7 @@ pub struct Released {
     pub place: Place,
     pub priority: Priority,
     pub attempts: u16,
+    pub from: Option<String>,
     pub retry_at: Millis,
     pub outcome: Outcome,
     pub verdict: Verdict,

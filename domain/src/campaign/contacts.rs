@@ -84,7 +84,8 @@ pub(super) fn add(
             added_at: cx.now,
         };
         rows.push(RowWrite::set(RowKey::Contact { company, campaign, no }, &contact));
-        let ready = ReadyValue { place: c.place, call: call_of(campaign, no), attempts: 0, fresh: true };
+        let ready =
+            ReadyValue { place: c.place, call: call_of(campaign, no), attempts: 0, fresh: true, from: None };
         rows.push(RowWrite::set(
             RowKey::Ready { company, campaign, lane: c.priority, due: cx.now, no },
             &ready,
@@ -104,7 +105,7 @@ pub(super) fn add(
 
 /// A single call takes its place in the queue of the company's single calls.
 pub(super) fn enqueue(d: &mut Draft<'_>, command: &Command) -> Result<(), Rejection> {
-    let Command::Enqueue { call, customer, phone, last4, place, priority, due } = command else {
+    let Command::Enqueue { call, customer, phone, last4, place, priority, from, due } = command else {
         return Err(Rejection::internal("not an enqueue"));
     };
     let (company, campaign) = (d.cx.me.company, CampaignId(d.cx.me.id));
@@ -136,7 +137,7 @@ pub(super) fn enqueue(d: &mut Draft<'_>, command: &Command) -> Result<(), Reject
         line: 0,
         added_at: d.cx.now,
     };
-    let ready = ReadyValue { place: *place, call: *call, attempts: 0, fresh: false };
+    let ready = ReadyValue { place: *place, call: *call, attempts: 0, fresh: false, from: from.clone() };
     d.rows.push(RowWrite::set(RowKey::Contact { company, campaign, no }, &contact));
     d.rows.push(RowWrite::set(RowKey::Ready { company, campaign, lane: *priority, due: *due, no }, &ready));
     d.event(What::Added { added: 1, duplicates: 0, due: *due });

@@ -170,7 +170,7 @@ fn create(d: &mut Draft<'_>, name: &str, config: &Config, direct: bool) -> Resul
         config.validate().map_err(|e| Rejection::invalid(e.field, e.why))?;
     }
     if early {
-        d.event(What::Configured { config: Box::new(config.clone()) });
+        d.event(What::Configured { config: Box::new(config.clone()), leaving: 0 });
     } else {
         d.event(What::Created { name: name.to_owned(), config: Box::new(config.clone()), direct });
     }
@@ -204,13 +204,15 @@ fn configure(d: &mut Draft<'_>, config: &Config, from: Option<&Config>) -> Resul
         config.validate().map_err(|e| Rejection::invalid(e.field, e.why))?;
     }
     let mut config = config.clone();
+    let mut leaving = 0u8;
     // Caller ids of calls that are alive are reckoned with until they are free.
     for (number, used) in d.s.config.callers.iter().zip(&d.s.callers) {
         if used.in_flight > 0 && !config.callers.contains(number) {
             config.callers.push(number.clone());
+            leaving = leaving.saturating_add(1);
         }
     }
-    d.event(What::Configured { config: Box::new(config) });
+    d.event(What::Configured { config: Box::new(config), leaving });
     d.gate(d.s.phase == Phase::Running);
     if matches!(d.s.phase, Phase::Starting | Phase::Running | Phase::Resuming) {
         d.join();

@@ -24,6 +24,9 @@ pub enum What {
     },
     Configured {
         config: Box<Config>,
+        /// The last so many caller ids are not among the settings any more, and only in use until
+        /// their calls end.
+        leaving: u8,
     },
     /// New contacts, the earliest of them due at `due`.
     Added {
@@ -106,7 +109,8 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
                 ..State::default()
             };
         }
-        What::Configured { config } => {
+        What::Configured { config, leaving } => {
+            s.leaving = *leaving;
             move_callers(s, &config.callers, at);
             s.config = (**config).clone();
             s.session = s.session.wrapping_add(1);
@@ -145,9 +149,9 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
                 s.callers.iter_mut().for_each(|c| c.today = 0);
             }
             s.share = Some((**share).clone());
-            s.asked = None;
+            let answer = s.asked.take().is_some();
             s.turned = limits::stale(s, at);
-            s.ask_after = limits::ask_after(s, at);
+            s.ask_after = limits::ask_after(s, at, answer);
         }
         What::AskedForMore => {
             s.asked = Some(at);

@@ -18,6 +18,12 @@ const TURN_MS: Millis = SECOND;
 /// A campaign with nothing to do for longer than this lets others go first.
 const IDLE_MS: Millis = 10 * SECOND;
 
+/// How soon a call that waits for one certain caller id is looked at again: while that is in use,
+const CALLER_LOOK_MS: Millis = SECOND;
+/// and when the company was asked for more of its attempts. Less than [`IDLE_MS`]: who rests gives
+/// back what it has asked for.
+const CALLER_ASK_MS: Millis = 5 * SECOND;
+
 /// What the queue waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Outlook {
@@ -122,6 +128,44 @@ pub(super) fn room(s: &State, now: Millis) -> Option<usize> {
     (free(s) > 0 && left_today(s) > 0 && paced(s.tat_us, now)).then(|| caller(s, now)).flatten()
 }
 
+/// Why one certain caller id cannot be used while others can.
+pub(super) struct Shortage {
+    /// When to look again.
+    pub until: Millis,
+    /// The company may lend more of it, and is to be asked.
+    pub ask: bool,
+}
+
+/// Whether one certain caller id has room, where some other has.
+pub(super) fn shortage(s: &State, now: Millis, caller: usize) -> Option<Shortage> {
+    let Some(c) = callers(s).nth(caller) else {
+        return Some(Shortage { until: now + CALLER_ASK_MS, ask: true });
+    };
+    // What was lent to one that rests was lowered to what it had used.
+    let ask = s.idle;
+    if !c.has_attempts() {
+        // The company has answered since the last dial, and had no more: it says so when it has.
+        let answered = s.share.as_ref().is_some_and(|x| x.at.saturating_mul(1000) > c.used.tat_us);
+        let until = if answered && !ask {
+            (now + NOTHING_LEFT_MS).min((Millis::from(s.day) + 1) * DAY).max(now + CALLER_ASK_MS)
+        } else {
+            now + CALLER_ASK_MS
+        };
+        return Some(Shortage { until, ask: ask || !answered });
+    }
+    if !c.has_room() {
+        let wait = match c.used.in_flight {
+            0 if ask => CALLER_ASK_MS,
+            // Others have it, and the company takes its time to share it anew.
+            0 => ASK_AGAIN_MS,
+            _ => CALLER_LOOK_MS,
+        };
+        return Some(Shortage { until: now + wait, ask });
+    }
+    let paced_until = opens_at(c.used.tat_us);
+    (paced_until > now).then_some(Shortage { until: paced_until, ask })
+}
+
 /// One dial more: moves every clock that paces it.
 pub(super) fn advance(s: &mut State, now: Millis, caller: usize) {
     let now_us = now.saturating_mul(1000);
@@ -176,20 +220,28 @@ fn ask(s: &State) -> Outlook {
     })
 }
 
+/// Whether the company may be asked now: it is not while it has not answered.
+pub(super) fn may_ask(s: &State, now: Millis) -> bool {
+    s.asked.is_none_or(|at| at + ASK_AGAIN_MS <= now)
+}
+
 /// What a queue with somebody in it waits for.
 fn waiting(s: &State) -> Outlook {
     let due = s.next_due.unwrap_or(0);
     if s.turned {
         return ask(s);
     }
+    if own_day_is_over(s) {
+        let tomorrow = (Millis::from(s.day) + 1) * DAY;
+        // One look more, which finds nothing to do and lets others go first until then.
+        return Outlook::Look(if s.in_flight == 0 && !s.idle { due } else { due.max(tomorrow) });
+    }
+    // Whoever has no attempts left may be lent no concurrency either: it has to ask for both.
+    if left_today(s) == 0 || !callers(s).any(|c| c.has_attempts()) {
+        return ask(s);
+    }
     if free(s) == 0 {
         return if s.idle { ask(s) } else { Outlook::News };
-    }
-    if own_day_is_over(s) {
-        return Outlook::Look(due.max((Millis::from(s.day) + 1) * DAY));
-    }
-    if left_today(s) == 0 {
-        return ask(s);
     }
     let ready =
         callers(s).filter(|c| c.has_room() && c.has_attempts()).map(|c| opens_at(c.used.tat_us)).min();
@@ -210,12 +262,16 @@ pub(super) fn wakeup(s: &State) -> Option<Millis> {
     }
 }
 
-/// When to ask again after an answer that came at `at`.
-pub(super) fn ask_after(s: &State, at: Millis) -> Millis {
+/// When to ask again after a share that came at `at`. One that was sent because others had changed
+/// something is no `answer`: it says nothing of what there is for whoever asks.
+pub(super) fn ask_after(s: &State, at: Millis, answer: bool) -> Millis {
     let answered = State { ask_after: 0, next_due: None, ..s.clone() };
     if s.turned {
         at + TURN_MS
     } else if s.phase == Phase::Running && !s.idle && matches!(outlook(&answered), Outlook::Ask(_)) {
+        if !answer {
+            return s.ask_after;
+        }
         (at + NOTHING_LEFT_MS).min((Millis::from(s.day) + 1) * DAY).max(at + TURN_MS)
     } else {
         0
@@ -226,7 +282,7 @@ pub(super) fn ask_after(s: &State, at: Millis) -> Millis {
 pub(super) fn rests(s: &State, at: Millis) -> bool {
     s.phase == Phase::Running
         && s.in_flight == 0
-        && (s.ready == 0 || s.next_due.is_some_and(|due| due > at + IDLE_MS))
+        && (s.ready == 0 || own_day_is_over(s) || s.next_due.is_some_and(|due| due > at + IDLE_MS))
 }
 
 /// With the last attempt back, whether there is nothing to do is looked at a little later.

@@ -59,7 +59,8 @@ impl Draft<'_> {
 
 pub(super) fn declined(d: &mut Draft<'_>, x: &Declined) -> Result<(), Rejection> {
     let Some(permit) = d.take_back(x.contact, false)? else { return Ok(()) };
-    let ready = ReadyValue { place: x.place, call: x.call, attempts: x.attempts, fresh: x.fresh };
+    let (place, call, attempts, from) = (x.place, x.call, x.attempts, x.from.clone());
+    let ready = ReadyValue { place, call, attempts, fresh: x.fresh, from };
     d.ready(x.contact, x.priority, x.until, &ready);
     d.event(What::Declined { contact: x.contact, permit, until: x.until });
     if x.bar == Bar::CompanyClosed && d.s.tat_us < x.until.saturating_mul(1000) {
@@ -75,7 +76,8 @@ pub(super) fn released(d: &mut Draft<'_>, x: &Released) -> Result<(), Rejection>
         return Ok(());
     }
     let permit = d.take_back(x.contact, x.counted)?;
-    let ready = ReadyValue { place: x.place, call: x.call, attempts: x.attempts, fresh: false };
+    let (place, call, attempts, from) = (x.place, x.call, x.attempts, x.from.clone());
+    let ready = ReadyValue { place, call, attempts, fresh: false, from };
     d.ready(x.contact, x.priority, x.retry_at, &ready);
     d.event(What::Released {
         contact: x.contact,

@@ -197,6 +197,7 @@ impl Config {
             gap_ms: self.gap_ms,
             attempts_a_day: self.person_attempts_a_day,
             consent_required: self.consent_required,
+            callers: self.callers.clone(),
         }
     }
 }
@@ -220,6 +221,8 @@ pub struct State {
     /// Pacing: the theoretical arrival time of the next dial, in microseconds.
     pub tat_us: i64,
     pub callers: Vec<CallerUse>,
+    /// The last so many caller ids of the list are only in use until their calls end.
+    pub leaving: u8,
     /// Caller ids that left the list while they still had to wait; at most [`Config::CALLERS_MAX`],
     /// those that left last.
     pub parted: Vec<Parted>,

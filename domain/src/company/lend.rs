@@ -194,12 +194,21 @@ impl Book {
     /// Something may have become free: everybody who waits for it has a part, and whoever asks is
     /// the first.
     fn share_out(&mut self, s: &State, asks: Option<CampaignId>) {
-        self.divide(s);
         let mut out = self.out();
         let ids: Vec<CampaignId> = asks.into_iter().chain(self.loans.keys().copied()).collect();
         for id in ids {
             self.feed(s, id, &mut out);
         }
+        self.divide(s);
+    }
+
+    /// It has nothing to do, or no attempts of the day to do it with: others come first.
+    fn rests(&self, s: &State, id: CampaignId) -> bool {
+        let Some(loan) = self.loans.get(&id) else { return true };
+        let mut over = names(&loan.wants).zip(&loan.pools).enumerate().map(|(i, (name, pool))| {
+            a_day(s, &name) != UNLIMITED && used(&loan.wants, self.day, i) >= pool.quota
+        });
+        loan.wants.idle || over.next().unwrap_or(false) || over.all(|over| over)
     }
 
     /// The pools by name, and who has a part in each.
@@ -226,7 +235,7 @@ impl Book {
     fn divide(&mut self, s: &State) {
         for (name, members) in self.groups() {
             let total = limits_of(s, &name).map_or(0, |l| limit(l.concurrency));
-            let targets = self.targets(total, &members);
+            let targets = self.targets(s, total, &members);
             let total = if total == UNLIMITED { u64::MAX } else { u64::from(total) };
             // Shrink first: what is given back counts once it is known to be unused.
             let mut held: u64 = 0;
@@ -249,12 +258,12 @@ impl Book {
     }
 
     /// Those who work come first; what they leave goes to those who rest.
-    fn targets(&self, total: u32, members: &[(CampaignId, usize)]) -> Vec<u32> {
+    fn targets(&self, s: &State, total: u32, members: &[(CampaignId, usize)]) -> Vec<u32> {
         let wish = |busy: bool| -> Vec<u32> {
             members
                 .iter()
                 .map(|(id, _)| match self.wants(*id) {
-                    Some(wants) if wants.idle != busy => limit(wants.concurrency),
+                    Some(wants) if self.rests(s, *id) != busy => limit(wants.concurrency),
                     _ => 0,
                 })
                 .collect()
@@ -273,7 +282,7 @@ impl Book {
         let mut rates: BTreeMap<(CampaignId, usize), [u32; 2]> = BTreeMap::new();
         for (name, members) in self.groups() {
             let whole = limits_of(s, &name).map_or(UNLIMITED, |l| limit(l.milli_cps));
-            for (member, rate) in members.iter().zip(self.rates(whole, &members)) {
+            for (member, rate) in members.iter().zip(self.rates(s, whole, &members)) {
                 rates.insert(*member, [rate, whole]);
             }
         }
@@ -307,11 +316,11 @@ impl Book {
     }
 
     /// Parts of a rate. Who rests may begin at any time, and asks at once for a part of its own.
-    fn rates(&self, whole: u32, members: &[(CampaignId, usize)]) -> Vec<u32> {
+    fn rates(&self, s: &State, whole: u32, members: &[(CampaignId, usize)]) -> Vec<u32> {
         if whole == UNLIMITED {
             return vec![UNLIMITED; members.len()];
         }
-        let wants = |id| self.wants(id).map_or((0, false), |w| (limit(w.milli_cps), w.idle));
+        let wants = |id| self.wants(id).map_or((0, false), |w| (limit(w.milli_cps), self.rests(s, id)));
         let busy: Vec<u32> = members
             .iter()
             .map(|(id, _)| wants(*id))

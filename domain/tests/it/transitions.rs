@@ -1,5 +1,6 @@
-//! The table of transitions in the documentation is what the machines do: every line of it is
-//! still reached. `UPDATE_DOCS=1` writes it anew.
+//! The table of transitions in the documentation is what the machines do. `UPDATE_DOCS=1` writes it
+//! anew, of many walks (minutes; build with `CARGO_PROFILE_TEST_OPT_LEVEL=2`). An ordinary run takes
+//! the first of them and finds in the table whatever they do.
 
 use crate::totality::ask_everything;
 use crate::world::coverage::{Coverage, Step};
@@ -13,31 +14,32 @@ use std::fmt::Write as _;
 use tandem_domain::id::Kind;
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/transitions.md");
-/// Walks for a new table; a check gives up later, so that the order of draws does not matter.
-const WALKS: usize = 250;
-const WALKS_MAX: usize = 6_000;
+/// Walks of a check, and for a new table.
+const WALKS: usize = 120;
+const WALKS_OF_A_TABLE: usize = 6_000;
+/// So much of the table, in percent, is reached by a check: what is rare is not.
+const REACHED_PERCENT_MIN: usize = 70;
 const SEED: [u8; 16] = *b"walks of a table";
 
 const INTRODUCTION: &str = "\
 # Transitions
 
 Which command leads a call or a campaign from which phase to which: every line was taken by random
-walks over a whole company with a carrier that loses, doubles and reorders, and a test fails when one
-of them cannot be reached any more. `UPDATE_DOCS=1 cargo test -p tandem-domain --test it transitions`
-writes this file anew.
+walks over a whole company with a carrier that loses, doubles and reorders, and a test fails when they
+take one that is not here. `UPDATE_DOCS=1 CARGO_PROFILE_TEST_OPT_LEVEL=2 cargo test -p tandem-domain
+--test it transitions` writes this file anew.
 
 A command that leaves the phase as it is stands here too: it may still change something (a verdict, a
 recording), or be late or doubled and change nothing. What is refused stands in the second table of
 each kind, with the reason code; a command that is in neither table for a phase cannot meet it.
 ";
 
-/// Walks until `enough` says so.
-fn walks(most: usize, enough: impl Fn(&Coverage) -> bool) -> Coverage {
+fn walks(count: usize) -> Coverage {
     let mut runner =
         TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::XorShift, &SEED));
     let strategy = (any_setup(), prop::collection::vec(any_step(), 0..250));
     let mut seen = Coverage::default();
-    for n in 0..most {
+    for n in 0..count {
         let (setup, steps) = strategy.new_tree(&mut runner).expect("a walk").current();
         let mut w = setup.build();
         for (at, step) in steps.iter().enumerate() {
@@ -50,9 +52,6 @@ fn walks(most: usize, enough: impl Fn(&Coverage) -> bool) -> Coverage {
             w.rest();
         }
         seen.add(&w.coverage);
-        if n % 20 == 0 && enough(&seen) {
-            break;
-        }
     }
     seen
 }
@@ -107,15 +106,14 @@ fn read(text: &str) -> BTreeSet<(String, bool, String, String, String)> {
 }
 
 #[test]
-fn every_transition_of_the_table_is_reached() {
+fn every_transition_stands_in_the_table() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        let seen = walks(WALKS, |_| false);
-        std::fs::write(TABLE, table(&seen)).expect("the table is written");
+        std::fs::write(TABLE, table(&walks(WALKS_OF_A_TABLE))).expect("the table is written");
     }
     let listed = read(&std::fs::read_to_string(TABLE).expect("docs/transitions.md"));
-    assert!(listed.len() > 200, "the table has {} lines", listed.len());
-    let seen = walks(WALKS_MAX, |seen| listed.is_subset(&read(&table(seen))));
-    let reached = read(&table(&seen));
-    let lost: Vec<_> = listed.difference(&reached).collect();
-    assert!(lost.is_empty(), "not reached any more: {lost:#?}");
+    let reached = read(&table(&walks(WALKS)));
+    let strange: Vec<_> = reached.difference(&listed).collect();
+    assert!(strange.is_empty(), "not in docs/transitions.md: {strange:#?}");
+    let percent = reached.len() * 100 / listed.len().max(1);
+    assert!(percent >= REACHED_PERCENT_MIN, "of {} lines {percent} % are reached", listed.len());
 }

@@ -42,6 +42,9 @@ pub struct Place {
     /// No attempt before this time: absolute, or so long from now.
     #[arg(long, value_parser = time::parse, value_name = "TIME")]
     not_before: Option<Given>,
+    /// The caller id to dial from, one of the company's, such as +12125550100; otherwise any of them.
+    #[arg(long, value_name = "NUMBER")]
+    from: Option<String>,
     /// high, normal or low.
     #[arg(long, value_parser = v1::Priority::parse)]
     priority: Option<v1::Priority>,
@@ -71,6 +74,7 @@ impl Place {
             priority: self.priority.map_or(0, Into::into),
             time_zone: self.time_zone.unwrap_or_default(),
             idempotency_key: idempotency_key.clone(),
+            from: self.from.unwrap_or_default(),
         };
         let place = async |channel, request| service(channel).place_call(request).await;
         let answer = client.change(&idempotency_key, request, place).await?;

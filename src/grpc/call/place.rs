@@ -63,6 +63,7 @@ fn placed(
 struct Wish {
     line: ContactLine,
     plan: Plan,
+    from: Option<String>,
     not_before: Option<Millis>,
     priority: Priority,
 }
@@ -91,7 +92,8 @@ impl Wish {
         if !plan.is_external() && !defaults.has_caller_id {
             return Err(no_caller_id());
         }
-        Ok(Wish { line, plan, not_before, priority })
+        let from = Some(call::caller_id(message.from.clone())?).filter(|from| !from.is_empty());
+        Ok(Wish { line, plan, from, not_before, priority })
     }
 
     /// The order, and whether it brings the person's key along.
@@ -114,6 +116,7 @@ impl Wish {
             campaign: (!self.plan.is_external()).then(|| campaign::direct(company)),
             priority: self.priority,
             plan: self.plan.clone(),
+            from: self.from.clone(),
             not_before: self.not_before,
             new_key: key.new_key,
         };

@@ -371,3 +371,21 @@ async fn a_company_without_a_number_to_call_from_is_told_so() {
     client.companies().update_company(update).await.expect("updated");
     client.calls().place_call(call).await.expect("placed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_company_is_shown_as_the_caller() {
+    let world = World::start().await;
+    let (_, client) = world.company().await;
+    let from = |from: &str| v1::PlaceCallRequest { to: TO.into(), from: from.into(), ..<_>::default() };
+    let strange = client.calls().place_call(from("+12025550177")).await.expect_err("not its own");
+    assert_eq!((strange.code(), reason(&strange).as_str()), (Code::InvalidArgument, "NOT_A_CALLER_ID"));
+    let garbage = client.calls().place_call(from("202")).await.expect_err("no number");
+    assert_eq!(reason(&garbage), "INVALID_FIELD");
+    placed(&client, from(CALLER)).await;
+
+    let call = placed(&client, place("+12025550144")).await;
+    let begin = |from: &str| v1::ReportCallRequest { from: from.into(), ..step(&call.call_id, Step::Begin) };
+    let strange = client.calls().report_call(begin("+12025550177")).await.expect_err("not its own");
+    assert_eq!((strange.code(), reason(&strange).as_str()), (Code::InvalidArgument, "NOT_A_CALLER_ID"));
+    assert_eq!(report(&client, begin("")).await.phase(), v1::CallPhase::Dispatching);
+}

@@ -56,6 +56,7 @@ fn refusals() -> Vec<&'static str> {
         Rejection::KeyReused,
         Rejection::PersonKeyExists,
         Rejection::Stale("a"),
+        Rejection::NotACallerId,
         Rejection::Internal("a"),
     ];
     let mut reasons: Vec<_> = refusals.iter().map(Rejection::reason).collect();

@@ -25,10 +25,24 @@ pub(super) const ATTEMPTS_MAX: u16 = 60_000;
 const ASK_AGAIN_MS: Millis = MINUTE;
 
 pub(super) fn facts_to_place(me: Entity, s: &State, order: &Order) -> Vec<Fact> {
-    if s.phase != Phase::Absent || order.new_key.is_none() {
+    if s.phase != Phase::Absent {
         return Vec::new();
     }
-    vec![Fact::Row(RowKey::CustomerKey { company: me.company, customer: order.customer })]
+    let company = me.company;
+    let key =
+        order.new_key.as_ref().map(|_| Fact::Row(RowKey::CustomerKey { company, customer: order.customer }));
+    key.into_iter().chain(order.from.as_ref().map(|_| Fact::Row(own_policy(company)))).collect()
+}
+
+/// What binds the company's single calls, and names its caller ids.
+fn own_policy(company: CompanyId) -> RowKey {
+    RowKey::Policy { company, campaign: None }
+}
+
+/// Whether the company may be shown as this caller.
+fn owns(d: &Draft<'_>, number: &str) -> Result<bool, Rejection> {
+    let policy: Option<DialPolicy> = d.cx.facts.row(&own_policy(d.company()))?;
+    Ok(policy.is_some_and(|p| p.callers.iter().any(|c| c == number)))
 }
 
 pub(super) fn place(d: &mut Draft<'_>, order: &Order) -> Result<(), Rejection> {
@@ -41,6 +55,17 @@ pub(super) fn place(d: &mut Draft<'_>, order: &Order) -> Result<(), Rejection> {
     }
     if order.campaign.is_some_and(|c| c != campaign::direct(d.company())) {
         return Err(Rejection::invalid("campaign", "single calls use the company's own permits"));
+    }
+    if let Some(from) = &order.from {
+        if order.plan.is_external() {
+            return Err(Rejection::invalid(
+                "from",
+                "an application that dials itself names it when it begins",
+            ));
+        }
+        if !owns(d, from)? {
+            return Err(Rejection::NotACallerId);
+        }
     }
     let (company, call, now) = (d.company(), d.call(), d.cx.now);
     if let Some(key) = &order.new_key {
@@ -62,6 +87,7 @@ pub(super) fn place(d: &mut Draft<'_>, order: &Order) -> Result<(), Rejection> {
         place: order.place,
         person: order.person.clone(),
         plan: order.plan.clone(),
+        from: order.from.clone(),
         next_at: order.not_before,
     })));
     d.index(RowKey::CallByTime { company, at: now, call });
@@ -77,6 +103,7 @@ pub(super) fn place(d: &mut Draft<'_>, order: &Order) -> Result<(), Rejection> {
                 last4: order.last4,
                 place: order.place,
                 priority: order.priority,
+                from: order.from.clone(),
                 due: order.not_before.unwrap_or(now),
             },
         ));
@@ -97,7 +124,13 @@ fn person_facts(company: CompanyId, campaign: Option<CampaignId>, customer: Cust
 pub(super) fn facts_to_begin(me: Entity, s: &State, begin: Option<&Begin>) -> Vec<Fact> {
     let company = me.company;
     match (s.customer, begin) {
-        (Some(customer), _) => person_facts(company, s.campaign, customer).to_vec(),
+        (Some(customer), _) => {
+            let mut facts = person_facts(company, s.campaign, customer).to_vec();
+            if s.from.is_some() && s.campaign.is_some() {
+                facts.push(Fact::Row(own_policy(company)));
+            }
+            facts
+        }
         // The call does not exist yet: the campaign's message carries who it is for.
         (None, Some(begin)) => {
             let Some(first) = &begin.first else { return Vec::new() };
@@ -155,6 +188,9 @@ pub(super) fn begin(d: &mut Draft<'_>, begin: &Begin) -> Result<(), Rejection> {
         d.effects.push(Effect::send(home, finished));
         return Ok(());
     }
+    if d.s.from.as_ref().is_some_and(|from| *from != begin.from) {
+        return wrong_caller(d, begin);
+    }
     match permitted(d, Some(begin.campaign), customer, &place)? {
         Ok(contacted) => {
             create_from_contact(d, begin);
@@ -173,20 +209,38 @@ pub(super) fn begin(d: &mut Draft<'_>, begin: &Begin) -> Result<(), Rejection> {
         Err(bar) => {
             // Not at once, whatever the clocks say: the campaign would offer it again and again.
             let until = bar.clears_at().unwrap_or(d.cx.now + ASK_AGAIN_MS).max(d.cx.now + SECOND);
-            d.effects.push(Effect::send(
-                home,
-                campaign::Command::Declined(Box::new(campaign::Declined {
-                    contact: begin.contact,
-                    call: d.call(),
-                    place,
-                    priority: begin.first.as_ref().map_or(d.s.priority, |f| f.contact.priority),
-                    attempts: d.s.counted,
-                    until,
-                    bar,
-                    fresh: d.s.phase == Phase::Absent,
-                })),
-            ));
+            decline(d, begin, place, bar, until);
         }
+    }
+    Ok(())
+}
+
+/// Gives the permit back: not now.
+fn decline(d: &mut Draft<'_>, begin: &Begin, place: Place, bar: Bar, until: Millis) {
+    let declined = campaign::Command::Declined(Box::new(campaign::Declined {
+        contact: begin.contact,
+        call: d.call(),
+        place,
+        priority: begin.first.as_ref().map_or(d.s.priority, |f| f.contact.priority),
+        attempts: d.s.counted,
+        from: d.s.from.clone(),
+        until,
+        bar,
+        fresh: d.s.phase == Phase::Absent,
+    }));
+    d.effects.push(Effect::send(Entity::campaign(d.company(), begin.campaign), declined));
+}
+
+/// The campaign has not got the caller id that was asked for: it has not heard of it yet, or the
+/// company has given it up.
+fn wrong_caller(d: &mut Draft<'_>, begin: &Begin) -> Result<(), Rejection> {
+    let from = d.s.from.clone().unwrap_or_default();
+    if owns(d, &from)? {
+        let place = d.s.place;
+        decline(d, begin, place, Bar::NotRunning, d.cx.now + SECOND);
+    } else {
+        d.event(What::Offered { contact: begin.contact });
+        end::conclude(d, Disposition::Failed, None);
     }
     Ok(())
 }
@@ -207,6 +261,7 @@ fn create_from_contact(d: &mut Draft<'_>, begin: &Begin) {
         place: contact.place,
         person: contact.person.clone(),
         plan: first.plan.clone(),
+        from: None,
         next_at: None,
     })));
     d.index(RowKey::CallByTime { company, at: now, call });
@@ -299,6 +354,9 @@ pub(super) fn step(d: &mut Draft<'_>, step: &CarrierStep) -> Result<(), Rejectio
             let Some(customer) = d.s.customer else {
                 return Err(Rejection::internal("a call without a person"));
             };
+            if !from.is_empty() && !owns(d, from)? {
+                return Err(Rejection::NotACallerId);
+            }
             let contacted = permitted(d, None, customer, &d.s.place)?.map_err(Rejection::Barred)?;
             let grant = Grant { from, milli_cps: [0; 3], contact: None };
             start(d, customer, contacted, grant);

@@ -120,6 +120,7 @@ fn next(d: &mut Draft<'_>, end: Ending) {
                 place: d.s.place,
                 priority: d.s.priority,
                 attempts: d.s.counted,
+                from: d.s.from.clone(),
                 retry_at: at,
                 outcome: end.outcome,
                 verdict: d.s.past.last().map(|p| p.verdict).unwrap_or_default(),

@@ -308,3 +308,66 @@ fn attempts_that_are_lent_one_by_one_are_all_made_in_one_moment() {
     assert_eq!(w.everybody_answers(), 10);
     assert_eq!((w.campaign(id).phase, w.now), (Phase::Completed, START));
 }
+
+#[test]
+fn a_campaign_that_is_done_for_the_day_keeps_nothing_from_others() {
+    // One call at a time, and each campaign may make two a day.
+    let mut w = World::ordinary(limits(1, 0, 0));
+    let config = Config { limits: limits(0, 0, 2), ..plain() };
+    let ids = [0u8, 1, 2].map(|n| w.running(n, config.clone(), 2 + 3 * n..5 + 3 * n));
+    let mut made = 0;
+    for _ in 0..20 {
+        w.pass(10 * SECOND);
+        made += w.everybody_answers();
+    }
+    assert_eq!(made, 6, "{}", w.describe());
+    assert!(ids.iter().all(|id| w.campaign(*id).ready == 1));
+    // The last one of each on the next day.
+    w.pass(START + DAY - w.now - START % DAY);
+    for _ in 0..20 {
+        w.pass(10 * SECOND);
+        made += w.everybody_answers();
+    }
+    assert_eq!(made, 9, "{}", w.describe());
+    assert!(ids.iter().all(|id| w.campaign(*id).phase == Phase::Completed));
+}
+
+#[test]
+fn who_has_no_attempts_left_keeps_nothing_from_others() {
+    // One call at a time; the caller id of the first campaign may make two a day.
+    let mut w = World::new(1);
+    w.found(limits(1, 0, 0), owned(&[limits(0, 0, 2), limits(0, 0, 0)]), plain());
+    let config = |n: usize| Config { callers: vec![NUMBERS[n].into()], ..plain() };
+    let few = w.running(0, config(0), 2..6);
+    let many = w.running(1, config(1), 6..12);
+    let mut made = 0;
+    for _ in 0..20 {
+        w.pass(10 * SECOND);
+        made += w.everybody_answers();
+    }
+    assert_eq!(made, 8, "{}", w.describe());
+    assert_eq!((w.campaign(few).ready, w.campaign(many).phase), (2, Phase::Completed));
+    w.pass(START + DAY - w.now - START % DAY);
+    for _ in 0..20 {
+        w.pass(10 * SECOND);
+        made += w.everybody_answers();
+    }
+    assert_eq!((made, w.campaign(few).phase), (10, Phase::Completed), "{}", w.describe());
+}
+
+#[test]
+fn news_of_others_is_no_answer_to_who_wants_more() {
+    // Lent one by one, and somebody else comes and goes all the time.
+    let mut w = World::ordinary(limits(0, 0, 20));
+    let id = w.running(1, Config { limits: limits(1, 0, 0), ..plain() }, 4..8);
+    w.flow();
+    let mut made = 0;
+    for n in 0..4u8 {
+        made += w.everybody_answers();
+        w.running(2 + n, plain(), [8 + n]);
+        w.flow();
+    }
+    w.pass(MINUTE);
+    made += w.everybody_answers();
+    assert_eq!((made, w.campaign(id).phase), (8, Phase::Completed), "{}", w.describe());
+}

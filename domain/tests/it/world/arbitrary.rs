@@ -117,8 +117,9 @@ impl World {
         let said = self.any(&VERDICTS);
         let outcome = self.any(&Outcome::ALL);
         let answered_by = self.any(&[None, Some(said)]);
+        let caller = self.any(&["", NUMBERS[0], "+12025550199"]).to_owned();
         self.any(&[
-            CarrierStep::Begin { from: NUMBERS[0].into() },
+            CarrierStep::Begin { from: caller },
             CarrierStep::Ringing { attempt },
             CarrierStep::Answered { attempt, answered_by },
             CarrierStep::Talking { attempt },
@@ -138,6 +139,8 @@ impl World {
                 let campaign = self.any(&[None, s.campaign, Some(direct(self.company))]);
                 let not_before = self.time();
                 let mut order = self.order(n, plan, Some(not_before), Priority::Low);
+                order.from =
+                    self.any(&[None, None, Some(NUMBERS[0].to_owned()), Some("+12025550199".to_owned())]);
                 order.campaign = self.any(&[campaign, order.campaign, order.campaign]);
                 order.new_key = self.any(&[None, Some(vec![1])]);
                 C::Place(Box::new(order))
@@ -279,6 +282,7 @@ impl World {
                 last4: [0; 4],
                 place: place(n),
                 priority: Priority::Normal,
+                from: self.any(&[None, Some(NUMBERS[1].to_owned())]),
                 due: at,
             },
             4 => C::Start,
@@ -292,6 +296,7 @@ impl World {
                 place: place(n),
                 priority: Priority::Normal,
                 attempts: 1,
+                from: self.any(&[None, Some(NUMBERS[0].to_owned())]),
                 until: at,
                 bar: self.any(&[Bar::CompanyClosed, Bar::AlreadyLive, Bar::DoNotCall]),
                 fresh: self.any(&[true, false]),
@@ -302,6 +307,7 @@ impl World {
                 place: place(n),
                 priority: Priority::Normal,
                 attempts: u16::MAX,
+                from: self.any(&[None, Some(NUMBERS[0].to_owned())]),
                 retry_at: at,
                 outcome,
                 verdict,

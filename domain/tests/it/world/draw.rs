@@ -149,8 +149,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         1 => any_on_company().prop_map(Step::Company),
         2 => any::<u16>().prop_map(Step::Hangup),
         1 => any::<u16>().prop_map(Step::Annotate),
-        2 => (any::<u8>(), any_plan(), any_priority(), not_before)
-            .prop_map(|(n, p, priority, at)| Step::Place(n, Box::new(p), priority, at)),
+        2 => (any::<u8>(), any_plan(), any_priority(), not_before, prop::option::weighted(0.4, any::<u8>()))
+            .prop_map(|(n, p, priority, at, from)| Step::Place(n, Box::new(p), priority, at, from)),
         1 => (any::<u8>(), any_plan()).prop_map(|(n, p)| Step::External(n, Box::new(p))),
         2 => (any::<u16>(), any_on_external()).prop_map(|(n, m)| Step::Report(n, m)),
     ]

@@ -74,7 +74,8 @@ impl Home for Call {
         let attempt = |number| Attempt { company: me.company, call: CallId(me.id), number };
         for event in &d.events {
             match &event.what {
-                call::What::AttemptStarted { attempt: number, .. } => {
+                call::What::AttemptStarted { attempt: number, from } => {
+                    assert!(after.from.as_ref().is_none_or(|named| named == from), "dialed from {from}");
                     let rules = w.rows.rules(w.now, me, after, customer);
                     w.dials.permitted(w.now, attempt(*number), customer, &rules).expect("a permitted dial");
                 }

@@ -6,6 +6,7 @@ use tandem_domain::company::{Loan, Pool, State};
 use tandem_domain::id::CampaignId;
 use tandem_domain::invariant::{self, Message, Picture};
 use tandem_domain::machine::Decision;
+use tandem_domain::row::{ConsentEntry, RowKey};
 
 /// Dials may be permitted so much ahead of their time.
 const AHEAD_US: i64 = 100_000;
@@ -35,6 +36,21 @@ impl World {
         if !broken.is_empty() {
             let broken: Vec<_> = broken.iter().map(ToString::to_string).collect();
             panic!("{}\n\nafter\n{}", broken.join("\n"), self.trace());
+        }
+        self.check_people();
+    }
+
+    /// What a person's own state says of their wishes is what the rows say that bind every dial,
+    /// whichever was there first.
+    fn check_people(&self) {
+        let company = self.company;
+        for (id, kept) in &self.customers {
+            let (s, customer) = (&kept.state, *id);
+            let dnc = self.rows.bytes(&RowKey::Dnc { company, customer }).is_some();
+            assert_eq!(s.do_not_call, dnc, "{id}: what they wish, after\n{}", self.trace());
+            let consent: Option<ConsentEntry> = self.rows.get(&RowKey::Consent { company, customer });
+            let given = consent.filter(|c| c.revoked_at.is_none()).map(|c| c.basis);
+            assert_eq!(s.consent, given, "{id}: what they agreed to, after\n{}", self.trace());
         }
     }
 

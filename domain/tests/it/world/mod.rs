@@ -126,7 +126,13 @@ impl World {
         let context = Context { me, now, next_event: events as u64 + 1, random, facts: &facts };
         let decided = M::decide(&before, command, &context);
         self.coverage.saw::<M>(&before, command, decided.as_ref());
-        let decision = decided?;
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(rejection) => {
+                M::forget_if_absent(self, me.id);
+                return Err(rejection);
+            }
+        };
         if self.trace.len() >= 40 {
             self.trace.pop_front();
         }

@@ -7,6 +7,7 @@ use tandem_domain::campaign::{self, Config, Limits, NewContact, direct};
 use tandem_domain::company::{self, Caller, Update};
 use tandem_domain::dial::{Bounds, Place};
 use tandem_domain::id::{CallId, CampaignId, CustomerId, Entity};
+use tandem_domain::machine::Rejection;
 use tandem_domain::phone::{Zone, ZoneSet};
 use tandem_domain::retry::{self, Outcome, OutcomeSet};
 use tandem_domain::row::Priority;
@@ -136,6 +137,7 @@ impl World {
             campaign: (!plan.is_external()).then(|| direct(self.company)),
             priority,
             plan,
+            from: None,
             not_before,
             new_key: None,
         }
@@ -143,10 +145,13 @@ impl World {
 
     /// A single call.
     pub fn place(&mut self, order: Order) -> CallId {
+        self.try_place(order).expect("a call")
+    }
+
+    pub fn try_place(&mut self, order: Order) -> Result<CallId, Rejection> {
         self.placed += 1;
         let id = CallId(Uuid::from_u128(0xca11_0000_0000_0000_0000_0000_0000_0000 + u128::from(self.placed)));
-        self.tell_call(id, tandem_domain::call::Command::Place(Box::new(order))).expect("a call");
-        id
+        self.tell_call(id, tandem_domain::call::Command::Place(Box::new(order))).map(|_| id)
     }
 
     pub fn direct(&self) -> Entity {

@@ -15,6 +15,7 @@ use tandem_domain::company::{self, Caller, Update};
 use tandem_domain::customer;
 use tandem_domain::effect::{Effect, Reply};
 use tandem_domain::id::Entity;
+use tandem_domain::machine::Rejection;
 use tandem_domain::retry::Outcome;
 use tandem_domain::row::{ConsentBasis, DncSource, Priority};
 use tandem_domain::sealed::Sealed;
@@ -49,7 +50,7 @@ pub enum Step {
     Company(OnCompany),
     Hangup(u16),
     Annotate(u16),
-    Place(u8, Box<Plan>, Priority, Option<Millis>),
+    Place(u8, Box<Plan>, Priority, Option<Millis>, Option<u8>),
     External(u8, Box<Plan>),
     Report(u16, OnExternal),
 }
@@ -209,9 +210,14 @@ impl World {
                     call::Command::Annotate { note: Some(Sealed(vec![1].into())), flagged: Some(true) };
                 self.on_call(*n, note);
             }
-            Step::Place(n, plan, priority, not_before) => {
-                let order = self.order(*n, (**plan).clone(), not_before.map(|ms| self.now + ms), *priority);
-                self.place(order);
+            Step::Place(n, plan, priority, not_before, from) => {
+                let at = not_before.map(|ms| self.now + ms);
+                let mut order = self.order(*n, (**plan).clone(), at, *priority);
+                order.from = from.map(|n| NUMBERS[usize::from(n) % NUMBERS.len()].to_owned());
+                let owned = |number: &String| self.book.state.callers.iter().any(|c| c.number == *number);
+                let strange = order.from.as_ref().is_some_and(|from| !owned(from));
+                let placed = self.try_place(order);
+                assert_eq!(placed.err(), strange.then_some(Rejection::NotACallerId));
             }
             Step::External(n, plan) => {
                 let plan = Plan { carrier: Plan::EXTERNAL.into(), ..(**plan).clone() };
@@ -465,7 +471,7 @@ impl World {
         let Some(id) = pick(&ids, n).copied() else { return };
         let attempt = self.call(id).attempt;
         let step = match move_ {
-            OnExternal::Begin => CarrierStep::Begin { from: NUMBERS[0].into() },
+            OnExternal::Begin => CarrierStep::Begin { from: NUMBERS[usize::from(n) % NUMBERS.len()].into() },
             OnExternal::Ringing => CarrierStep::Ringing { attempt },
             OnExternal::Answered(answered_by) => CarrierStep::Answered { attempt, answered_by },
             OnExternal::Talking => CarrierStep::Talking { attempt },
