@@ -75,7 +75,7 @@ impl Pending {
     }
 
     fn bytes(&self) -> usize {
-        let checked: usize = self.checks.iter().map(|(key, _)| key.len()).sum();
+        let checked: usize = self.checks.iter().map(|check| check.key.len()).sum();
         self.writes.bytes() + checked + self.effects.len() * 512
     }
 
@@ -300,10 +300,11 @@ async fn write(
     let id =
         services.store.may_lose_outcomes().then(|| batch.pending.first().map(|n| n.pending.shard.random()));
     let id = id.flatten().map(u64::to_be_bytes);
-    for _ in 0..REBUILDS_MAX {
+    for rebuilds in 0..REBUILDS_MAX {
+        let first = rebuilds == 0;
         let mut tx = services.store.begin();
         let attempt = lane.attempt.fetch_add(1, Ordering::Relaxed) + 1;
-        match build(&mut *tx, attempt, batch, left, id).await {
+        match build(&mut *tx, attempt, first, batch, left, id).await {
             Ok(()) => {}
             Err(e) if e.is_retryable() => {
                 tokio::time::sleep(AGAIN).await;
@@ -356,6 +357,7 @@ async fn is_ours(tx: &mut dyn Transaction, attempt: u64, shard: &Shard) -> Resul
 async fn build(
     tx: &mut dyn Transaction,
     attempt: u64,
+    first: bool,
     batch: &mut Batch,
     left: &mut Left,
     id: Option<[u8; 8]>,
@@ -365,7 +367,7 @@ async fn build(
     let mut broken = Ok(());
     let mut waiting = std::mem::take(&mut batch.pending).into_iter();
     for numbered in waiting.by_ref() {
-        match place(tx, attempt, &numbered).await {
+        match place(tx, attempt, first, &numbered).await {
             Ok(Place::In) => {
                 let Pending { writes, effects, .. } = &numbered.pending;
                 batch.writes |= !writes.is_empty() || !effects.is_empty();
@@ -407,7 +409,12 @@ enum Place {
 }
 
 /// Puts one decision into the transaction, if it still stands.
-async fn place(tx: &mut dyn Transaction, attempt: u64, numbered: &Numbered) -> Result<Place, StoreError> {
+async fn place(
+    tx: &mut dyn Transaction,
+    attempt: u64,
+    first: bool,
+    numbered: &Numbered,
+) -> Result<Place, StoreError> {
     let Numbered { pending, outbox } = numbered;
     if !is_ours(tx, attempt, &pending.shard).await? {
         return Ok(Place::Fenced);
@@ -415,8 +422,11 @@ async fn place(tx: &mut dyn Transaction, attempt: u64, numbered: &Numbered) -> R
     if pending.link.broken.load(Ordering::Acquire) {
         return Ok(Place::Redo);
     }
-    for (key, seen) in &pending.checks {
-        if tx.get(key, Read::Conflict).await? != *seen {
+    for Check { key, value, seen } in &pending.checks {
+        // At first it is taken for granted that nothing was written where a decision has looked. Should that be
+        // wrong, what counts is whether the value is another: the transaction is built anew, and facts are compared.
+        let relied = first && seen.as_ref().is_some_and(|seen| tx.rely(key, seen));
+        if !relied && tx.get(key, Read::Conflict).await? != *value {
             return Ok(Place::Redo);
         }
     }

@@ -14,6 +14,8 @@ pub mod tuple;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::any::Any;
+use std::sync::Arc;
 
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 10_000;
@@ -40,6 +42,23 @@ pub trait Store: Send + Sync + 'static {
     /// Writes out what can be written out and releases the database. Acknowledged commits are
     /// durable with or without it.
     async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// A state of the rows that a transaction has seen. Keeping one keeps what was written since, so it is
+/// to be let go soon; kept too long it makes a commit fail with [`StoreError::TooOld`].
+#[derive(Clone)]
+pub struct Seen(Arc<dyn Any + Send + Sync>);
+
+impl Seen {
+    /// Of an engine's own kind.
+    pub fn new<T: Any + Send + Sync>(state: Arc<T>) -> Seen {
+        Seen(state)
+    }
+
+    /// The state, where it is of this kind.
+    pub fn state<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.clone().downcast().ok()
+    }
 }
 
 /// How a read takes part in conflict detection.
@@ -73,6 +92,18 @@ pub trait Transaction: Send {
     /// Rows of a range in key order (or reversed), own writes included, at most `limit`.
     /// With [`Read::Conflict`] the part of the range that was walked is protected.
     async fn range(&mut self, range: Range, read: Read) -> Result<Vec<Row>, StoreError>;
+
+    /// What this transaction sees, for another one to rely on; `None` where the engine cannot do that.
+    fn seen(&mut self) -> Option<Seen> {
+        None
+    }
+
+    /// The commit fails with [`CommitError::Conflict`] if `key` has changed since `seen`: as good as
+    /// reading it again, without the reading. False where it has to be read: the engine cannot do that, or
+    /// this transaction has written the key itself.
+    fn rely(&mut self, _key: &[u8], _seen: &Seen) -> bool {
+        false
+    }
 
     /// Sets `key` to `value`, or clears it where there is none. Shares the bytes instead of copying them.
     fn write(&mut self, key: Bytes, value: Option<Bytes>);

@@ -9,10 +9,15 @@ use tandem_domain::codec;
 use tandem_domain::id::{CampaignId, CompanyId};
 use tandem_domain::machine::{FactValue, Facts, Machine};
 use tandem_domain::row::{Fact, Priority, ReadyEntry, ReadyValue, RowKey};
-use tandem_store::{Range, Read, Transaction};
+use tandem_store::{Range, Read, Seen, Transaction};
 
-/// A fact as it was seen: the key and its value.
-pub(crate) type Check = (Vec<u8>, Option<Bytes>);
+/// A fact as it was seen.
+pub(crate) struct Check {
+    pub key: Vec<u8>,
+    pub value: Option<Bytes>,
+    /// The state of the store that it was seen in; `None` where it was not read from there.
+    pub seen: Option<Seen>,
+}
 
 pub(super) struct ReadFacts {
     pub facts: Facts,
@@ -34,11 +39,11 @@ pub(super) async fn read_facts<M: Machine>(
         match fact {
             Fact::Row(key) => {
                 let at = keys::row(&key);
-                let value = match loaded.overlay.get(&key) {
-                    Some((_, value)) => value.clone().map(Bytes::from),
-                    None => tx.get(&at, Read::Snapshot).await.map_err(store_failed)?,
+                let (value, seen) = match loaded.overlay.get(&key) {
+                    Some((_, value)) => (value.clone().map(Bytes::from), None),
+                    None => (tx.get(&at, Read::Snapshot).await.map_err(store_failed)?, tx.seen()),
                 };
-                read.checks.push((at, value.clone()));
+                read.checks.push(Check { key: at, value: value.clone(), seen });
                 read.facts.0.push(FactValue::Row(key, value.map(|b| b.to_vec())));
             }
             Fact::Ready { company, campaign, limit } => {

@@ -8,7 +8,7 @@ use super::failure::Trouble;
 use super::group::{Batch, Commit, CommitAdd, Outcome};
 use super::journal::Journal;
 use super::layers::Stack;
-use super::memtable::{NewRow, Versions};
+use super::memtable::NewRow;
 use super::resolver::{Resolver, Verdict};
 use super::space::Space;
 use super::view::View;
@@ -29,7 +29,6 @@ pub(super) struct Committer {
     space: Space,
     resolver: Resolver,
     views: Views,
-    versions: Versions,
     metrics: Metrics,
     /// Why nothing can be committed any more.
     failed: Option<StoreError>,
@@ -73,7 +72,6 @@ impl Committer {
             space: Space::new(&options.path, options.free_bytes_min),
             resolver: Resolver::new(engine.view().version(), options.conflict_bytes_max),
             views: Views::default(),
-            versions: Versions::default(),
             metrics,
             failed: None,
             engine,
@@ -137,7 +135,7 @@ impl Committer {
             return;
         }
         let layers = self.stack.current();
-        self.versions.insert(layers.newest(), sequence, oldest + 1, batch.into_rows());
+        layers.newest().insert(sequence, oldest + 1, batch.into_rows());
         let replaced = self.engine.publish(View::new(sequence, layers));
         self.views.replaced(&replaced, now_ms);
     }
@@ -184,8 +182,8 @@ impl Committer {
 
     /// Checks one transaction and, if it passes, adds its writes to the batch.
     fn admit(&mut self, commit: &mut Commit, newest: &View, batch: &mut Batch) -> Outcome {
-        if let Some(view) = commit.view.take() {
-            match self.resolver.check(view.version(), &commit.reads) {
+        for (view, reads) in commit.reads.drain(..) {
+            match self.resolver.check(view.version(), &reads) {
                 Verdict::Accepted => {}
                 Verdict::Conflict => return Err(CommitError::Conflict),
                 Verdict::TooOld => return Err(StoreError::TooOld.into()),
@@ -241,7 +239,6 @@ impl Committer {
         if self.stack.current().newest().bytes() >= full || self.journal.active_bytes() >= full {
             self.background.close_memtable(self.engine.view().version());
             self.journal.start_file();
-            self.versions.forget();
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::LazyLock;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// One seed for all keys of the process.
-static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
 
 /// Two keys that share a fingerprint may cost something, but never correctness.
 pub(super) fn fingerprint(key: &[u8]) -> u64 {
-    SEED.hash_one(key)
+    xxh3_64_with_seed(key, *SEED)
 }
 
 pub(super) type FingerprintMap<V> = HashMap<u64, V, BuildHasherDefault<Identity>>;

@@ -17,10 +17,9 @@ pub(super) type Outcome = Result<(), CommitError>;
 
 /// A transaction on its way to the disk. As much as possible is worked out by the caller.
 pub(super) struct Commit {
-    /// What it read, if it read anything. Held until it is checked: what was written since the
-    /// oldest view in use is remembered.
-    pub view: Option<Arc<View>>,
-    pub reads: Reads,
+    /// What it read and relies on, and at which view. Those are held until it is checked: what was
+    /// written since the oldest view in use is remembered.
+    pub reads: Vec<(Arc<View>, Reads)>,
     /// Rows in the journal's form, which `rows` are slices of: one allocation for all.
     pub payload: Bytes,
     pub rows: Vec<NewRow>,
@@ -69,13 +68,12 @@ impl CommitClear {
 impl Commit {
     /// `newest` is asked for the newest view where a range is cleared.
     pub fn new(
-        view: Option<Arc<View>>,
-        reads: Reads,
+        reads: Vec<(Arc<View>, Reads)>,
         writes: Writes,
         newest: impl Fn() -> Arc<View>,
         reply: oneshot::Sender<Outcome>,
     ) -> Result<Self, StoreError> {
-        let mut bytes = writes.bytes + reads.bytes();
+        let mut bytes = writes.bytes + reads.iter().map(|(_, reads)| reads.bytes()).sum::<usize>();
         let mut payload = Vec::with_capacity(writes.rows.iter().map(|(key, m)| payload_bytes(key, m)).sum());
         let mut places = Vec::with_capacity(writes.rows.len());
         let mut adds = Vec::new();
@@ -100,7 +98,7 @@ impl Commit {
         for (begin, end) in writes.cleared {
             cleared.push(CommitClear::new(begin, end, newest(), &mut bytes)?);
         }
-        Ok(Self { view, reads, payload, rows, adds, cleared, bytes, queued_at: Instant::now(), reply })
+        Ok(Self { reads, payload, rows, adds, cleared, bytes, queued_at: Instant::now(), reply })
     }
 }
 

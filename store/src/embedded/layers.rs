@@ -3,7 +3,7 @@
 //! nobody for it.
 
 use super::fingerprints::fingerprint;
-use super::memtable::{Memtable, Seen, Version};
+use super::memtable::{Memtable, Seen};
 use super::tables::Arrangement;
 use crate::{Row, StoreError};
 use bytes::Bytes;
@@ -31,8 +31,8 @@ impl Layers {
     }
 
     pub fn get(&self, key: &[u8], state: u64) -> Result<Option<Bytes>, StoreError> {
-        let (fingerprint, place) = (fingerprint(key), Version::seen_by(state, key));
-        match self.memtables().find_map(|memtable| memtable.get(fingerprint, &place)) {
+        let fingerprint = fingerprint(key);
+        match self.memtables().find_map(|memtable| memtable.get(fingerprint, key, state)) {
             Some(value) => Ok(value),
             None => self.tables.get(key, state),
         }

@@ -136,10 +136,12 @@ fn replay(
     let close = |sequence| stack.rotate().map(|memtable| Closed { memtable, sequence });
     for group in &recovered.groups {
         let layers = stack.current();
-        for (key, value) in group.rows(&directory.journal())? {
+        let rows = group.rows(&directory.journal())?.into_iter().map(|(key, value)| {
             let fingerprint = fingerprint(&key);
-            layers.newest().insert(group.sequence, NewRow { fingerprint, key, value });
-        }
+            NewRow { fingerprint, key, value }
+        });
+        // Nobody looks at an older state.
+        layers.newest().insert(group.sequence, group.sequence, rows);
         if layers.newest().bytes() >= memtable_bytes {
             closed.extend(close(group.sequence));
         }

@@ -399,3 +399,32 @@ async fn commits_conflicts_and_syncs_are_counted() {
     assert_eq!(store.groups_committed(), 2);
     assert_eq!(counts.recorded.0.lock().len(), 3);
 }
+
+/// What one transaction has seen, another one relies on.
+#[tokio::test]
+async fn who_relies_on_what_another_has_seen_is_told_when_it_has_changed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Options::new(dir.path()).open().expect("opens");
+    put(&store, "a", b"1").await.expect("committed");
+    let mut reader = store.begin();
+    reader.get(b"a", Read::Snapshot).await.expect("read");
+    let seen = reader.seen().expect("this engine can");
+    let relying = |name: &str| {
+        let mut transaction = store.begin();
+        assert!(transaction.rely(b"a", &seen) && transaction.rely(b"nothing", &seen));
+        transaction.set(name.into(), b"1".to_vec());
+        transaction.commit()
+    };
+    put(&store, "b", b"1").await.expect("committed");
+    relying("first").await.expect("neither has changed");
+    put(&store, "a", b"1").await.expect("committed");
+    let error = relying("second").await.expect_err("it was written, if to the same value");
+    assert!(matches!(error, CommitError::Conflict), "{error}");
+    assert_eq!(get(&store, "second").await.expect("read"), None);
+    // What it has written itself it has to look at.
+    let mut transaction = store.begin();
+    transaction.set(b"c".to_vec(), b"1".to_vec());
+    assert!(!transaction.rely(b"c", &seen));
+    transaction.clear_range(b"d".to_vec(), b"e".to_vec());
+    assert!(!transaction.rely(b"d1", &seen));
+}

@@ -7,7 +7,7 @@ use super::view::View;
 use crate::overlay::{Local, Overlay, added, check_key, check_range};
 use crate::tuple::key_after;
 use crate::{
-    CommitError, Range, Read, Row, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_MS_MAX, Transaction,
+    CommitError, Range, Read, Row, Seen, StoreError, TRANSACTION_BYTES_MAX, TRANSACTION_MS_MAX, Transaction,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +18,8 @@ pub(super) struct Optimistic {
     engine: Arc<Engine>,
     snapshot: Option<Snapshot>,
     reads: Reads,
+    /// What others have read at a state of theirs, and this one relies on.
+    relied: Vec<(Arc<View>, Reads)>,
     overlay: Overlay,
 }
 
@@ -28,7 +30,13 @@ struct Snapshot {
 
 impl Optimistic {
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, snapshot: None, reads: Reads::default(), overlay: Overlay::default() }
+        Self {
+            engine,
+            snapshot: None,
+            reads: Reads::default(),
+            relied: Vec::new(),
+            overlay: Overlay::default(),
+        }
     }
 
     /// What this transaction sees, fixed by the first read.
@@ -44,7 +52,8 @@ impl Optimistic {
     }
 
     fn check_size(&self) -> Result<(), StoreError> {
-        let bytes = self.overlay.bytes() + self.reads.bytes();
+        let relied: usize = self.relied.iter().map(|(_, reads)| reads.bytes()).sum();
+        let bytes = self.overlay.bytes() + self.reads.bytes() + relied;
         if bytes > TRANSACTION_BYTES_MAX { Err(StoreError::TransactionTooLarge(bytes)) } else { Ok(()) }
     }
 
@@ -96,6 +105,27 @@ impl Transaction for Optimistic {
         Ok(rows)
     }
 
+    fn seen(&mut self) -> Option<Seen> {
+        self.view().ok().cloned().map(Seen::new)
+    }
+
+    fn rely(&mut self, key: &[u8], seen: &Seen) -> bool {
+        let Some(view) = seen.state::<View>() else { return false };
+        // What this transaction itself has written counts too.
+        if self.overlay.local(key) != Local::Unknown {
+            return false;
+        }
+        match self.relied.last_mut() {
+            Some((last, reads)) if Arc::ptr_eq(last, &view) => reads.point(key),
+            _ => {
+                let mut reads = Reads::default();
+                reads.point(key);
+                self.relied.push((view, reads));
+            }
+        }
+        true
+    }
+
     fn write(&mut self, key: Bytes, value: Option<Bytes>) {
         match value {
             Some(value) => self.overlay.set(key, value),
@@ -124,9 +154,9 @@ impl Transaction for Optimistic {
             self.view()?;
         }
         let (reply, outcome) = oneshot::channel();
-        let Self { engine, snapshot, reads, overlay } = *self;
-        let view = snapshot.map(|snapshot| snapshot.view);
-        let commit = Commit::new(view, reads, overlay.into_writes(), || engine.view(), reply)?;
+        let Self { engine, snapshot, reads, mut relied, overlay } = *self;
+        relied.extend(snapshot.map(|snapshot| (snapshot.view, reads)));
+        let commit = Commit::new(relied, overlay.into_writes(), || engine.view(), reply)?;
         engine.queue.push(commit).await?;
         outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("the committing thread died".into())))
     }
