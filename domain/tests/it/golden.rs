@@ -1,0 +1,436 @@
+//! Values as they lie in stores of released versions: each file holds one in hexadecimal, and is
+//! read and written back to the same bytes for ever. `UPDATE_GOLDEN=1` writes files for what has
+//! none, of values that random walks have met; it never touches a file that is there.
+//!
+//! How a format changes stands in `docs/formats.md`.
+
+use crate::totality::ask_everything;
+use crate::world::draw::any_step;
+use crate::world::harvest::Harvest;
+use crate::world::setup::any_setup;
+use crate::world::{START, World};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use tandem_domain::codec::{self, DecodeError};
+use tandem_domain::effect::{Command, Effect};
+use tandem_domain::row;
+use tandem_domain::{call, campaign, company, customer};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+const SEED: [u8; 16] = *b"golden of a walk";
+const WALKS: usize = 600;
+/// Larger ones say no more.
+const BYTES_MAX: usize = 6_000;
+
+/// The names of all variants, and which one a value is: a new one does not compile until it is
+/// named here, and then it needs a file.
+macro_rules! variants {
+    ($list:ident, $of:ident, $type:ty, [$($name:ident),* $(,)?]) => {
+        pub const $list: &[&str] = &[$(stringify!($name)),*];
+        pub fn $of(value: &$type) -> &'static str {
+            #[allow(unused_imports)]
+            use $type as It;
+            match value {
+                $(It::$name { .. } => stringify!($name)),*
+            }
+        }
+    };
+}
+
+pub mod names {
+    use super::*;
+    variants!(
+        CALL,
+        call,
+        call::What,
+        [
+            Created,
+            Offered,
+            AttemptStarted,
+            Accepted,
+            OutcomeUnknown,
+            Initiated,
+            Ringing,
+            Answered,
+            Judged,
+            MediaOpened,
+            MediaClosed,
+            Said,
+            MessageLeft,
+            HangupRequested,
+            CheckPlanned,
+            Recorded,
+            AttemptEnded,
+            RetryPlanned,
+            Ended,
+            Annotated,
+        ]
+    );
+    variants!(
+        CAMPAIGN,
+        campaign,
+        campaign::What,
+        [
+            Created,
+            Configured,
+            Added,
+            Phase,
+            Shared,
+            AskedForMore,
+            Claimed,
+            Declined,
+            Released,
+            Finished,
+            Returned,
+            BackedOff,
+        ]
+    );
+    variants!(
+        CUSTOMER,
+        customer,
+        customer::What,
+        [Created, Recognised, CallEnded, Enriched, DoNotCall, CallsAllowed, Consented, ConsentRevoked, Noted,]
+    );
+    variants!(
+        HISTORY,
+        history,
+        customer::Entry,
+        [
+            CustomerCreated,
+            CallStarted,
+            CallCompleted,
+            CustomerUpdated,
+            StatusChanged,
+            DoNotCall,
+            CallsAllowed,
+            ConsentGiven,
+            ConsentRevoked,
+            NoteAdded,
+        ]
+    );
+    variants!(
+        COMPANY,
+        company,
+        company::What,
+        [Created, Updated, KeyAdded, KeyRevoked, Closed, Opened, Lent, Left,]
+    );
+    variants!(EFFECT, effect, Effect, [Dial, Instruct, Fetch, Find, Send]);
+    variants!(
+        CALL_COMMAND,
+        call_command,
+        call::Command,
+        [
+            Place,
+            Begin,
+            Step,
+            Dialed,
+            Reported,
+            Found,
+            Missing,
+            Amd,
+            Recorded,
+            Instructed,
+            Document,
+            MediaOpened,
+            MediaClosed,
+            Said,
+            Hangup,
+            Annotate,
+            Tick,
+        ]
+    );
+    variants!(
+        CAMPAIGN_COMMAND,
+        campaign_command,
+        campaign::Command,
+        [
+            Create,
+            Configure,
+            AddContacts,
+            Enqueue,
+            Start,
+            Pause,
+            Resume,
+            Stop,
+            Share,
+            Declined,
+            Released,
+            Finished,
+            Tick,
+        ]
+    );
+    variants!(
+        CUSTOMER_COMMAND,
+        customer_command,
+        customer::Command,
+        [Recognise, CallEnded, Enrich, DoNotCall, AllowCalls, Consent, RevokeConsent, Note, Get,]
+    );
+    variants!(
+        COMPANY_COMMAND,
+        company_command,
+        company::Command,
+        [Create, Update, AddKey, RevokeKey, Close, Open, Join, Leave, Shared, Get,]
+    );
+    variants!(
+        CALL_PHASE,
+        call_phase,
+        call::Phase,
+        [Absent, Queued, Dispatching, Unknown, Initiated, Ringing, InProgress, Reattaching, Ended,]
+    );
+    variants!(
+        CAMPAIGN_PHASE,
+        campaign_phase,
+        campaign::Phase,
+        [Absent, Draft, Starting, Running, Pausing, Paused, Resuming, Stopping, Stopped, Completed, Failed,]
+    );
+    variants!(
+        CUSTOMER_STATUS,
+        customer_status,
+        customer::Status,
+        [Absent, Placeholder, Lead, Customer, Inactive, Churned,]
+    );
+}
+
+/// A type that is stored.
+struct Stored {
+    /// Its folder.
+    name: &'static str,
+    /// One file at least for each.
+    variants: &'static [&'static str],
+    /// Decoded, which of them it is, and encoded again.
+    read: fn(&[u8]) -> Read,
+}
+
+type Read = Result<(&'static str, Vec<u8>), DecodeError>;
+
+fn again<T: DeserializeOwned + Serialize>(bytes: &[u8], of: impl Fn(&T) -> &'static str) -> Read {
+    let value: T = codec::decode(bytes)?;
+    Ok((of(&value), codec::encode(&value)))
+}
+
+macro_rules! row_value {
+    ($name:literal, $type:ty) => {
+        Stored { name: $name, variants: &["value"], read: |b| again::<$type>(b, |_| "value") }
+    };
+}
+
+/// What a command in the outbox is: of which kind of entity, and which command.
+fn command_of(of: &'static [&'static str], bytes: &[u8]) -> Read {
+    again::<Command>(bytes, |command| {
+        let (kind, name) = match command {
+            Command::Call(c) => (names::CALL_COMMAND, names::call_command(c)),
+            Command::Campaign(c) => (names::CAMPAIGN_COMMAND, names::campaign_command(c)),
+            Command::Customer(c) => (names::CUSTOMER_COMMAND, names::customer_command(c)),
+            Command::Company(c) => (names::COMPANY_COMMAND, names::company_command(c)),
+        };
+        if std::ptr::eq(kind, of) { name } else { "of another kind" }
+    })
+}
+
+const STORED: &[Stored] = &[
+    Stored {
+        name: "call-event",
+        variants: names::CALL,
+        read: |b| again::<call::Event>(b, |e| names::call(&e.what)),
+    },
+    Stored {
+        name: "campaign-event",
+        variants: names::CAMPAIGN,
+        read: |b| again::<campaign::Event>(b, |e| names::campaign(&e.what)),
+    },
+    Stored {
+        name: "customer-event",
+        variants: names::CUSTOMER,
+        read: |b| again::<customer::Event>(b, |e| names::customer(&e.what)),
+    },
+    Stored {
+        name: "company-event",
+        variants: names::COMPANY,
+        read: |b| again::<company::Event>(b, |e| names::company(&e.what)),
+    },
+    Stored { name: "effect", variants: names::EFFECT, read: |b| again::<Effect>(b, names::effect) },
+    Stored {
+        name: "call-command",
+        variants: names::CALL_COMMAND,
+        read: |b| command_of(names::CALL_COMMAND, b),
+    },
+    Stored {
+        name: "campaign-command",
+        variants: names::CAMPAIGN_COMMAND,
+        read: |b| command_of(names::CAMPAIGN_COMMAND, b),
+    },
+    Stored {
+        name: "customer-command",
+        variants: names::CUSTOMER_COMMAND,
+        read: |b| command_of(names::CUSTOMER_COMMAND, b),
+    },
+    Stored {
+        name: "company-command",
+        variants: names::COMPANY_COMMAND,
+        read: |b| command_of(names::COMPANY_COMMAND, b),
+    },
+    Stored {
+        name: "call-state",
+        variants: names::CALL_PHASE,
+        read: |b| again::<call::State>(b, |s| names::call_phase(&s.phase)),
+    },
+    Stored {
+        name: "campaign-state",
+        variants: names::CAMPAIGN_PHASE,
+        read: |b| again::<campaign::State>(b, |s| names::campaign_phase(&s.phase)),
+    },
+    Stored {
+        name: "customer-state",
+        variants: names::CUSTOMER_STATUS,
+        read: |b| again::<customer::State>(b, |s| names::customer_status(&s.status)),
+    },
+    Stored { name: "company-state", variants: &["value"], read: |b| again::<company::State>(b, |_| "value") },
+    Stored {
+        name: "row-customer-history",
+        variants: names::HISTORY,
+        read: |b| again::<customer::History>(b, |h| names::history(&h.entry)),
+    },
+    row_value!("row-dnc", row::DncEntry),
+    row_value!("row-consent", row::ConsentEntry),
+    row_value!("row-contacted", row::Contacted),
+    row_value!("row-policy", row::DialPolicy),
+    row_value!("row-gate", row::CompanyGate),
+    row_value!("row-permit", row::Permit),
+    row_value!("row-contact", row::Contact),
+    row_value!("row-contact-end", row::ContactEnd),
+    row_value!("row-contact-of", row::ContactNo),
+    row_value!("row-ready", row::ReadyValue),
+    row_value!("row-in-flight", row::Held),
+    row_value!("row-customer-key", Vec<u8>),
+    row_value!("row-turn", row::Turn),
+    row_value!("row-api-key", row::ApiKeyValue),
+];
+
+/// A phase that no code leads to, or that is never stored.
+fn never_met(name: &str, variant: &str) -> bool {
+    matches!((name, variant), ("campaign-state", "Failed") | (_, "Absent"))
+}
+
+fn folder(stored: &Stored) -> PathBuf {
+    Path::new(GOLDEN).join(format!("v{}", codec::VERSION)).join(stored.name)
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    let pairs = digits.chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).ok()?, 16).ok());
+    pairs.collect()
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let lines: Vec<String> = hex.chunks(48).map(|line| line.concat()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// Files of one type, by variant: `Variant.hex`, `Variant-full.hex`.
+fn files(stored: &Stored) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut found: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(folder(stored)) else { return found };
+    for entry in entries {
+        let path = entry.expect("a folder reads").path();
+        let stem = path.file_stem().and_then(|s| s.to_str()).expect("a name").to_owned();
+        let variant = stem.split('-').next().unwrap_or_default().to_owned();
+        found.entry(variant).or_default().push(path);
+    }
+    found
+}
+
+/// Values of every kind that walks meet: the shortest and the longest of each variant.
+fn harvest() -> Harvest {
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::XorShift, &SEED));
+    let strategy = (any_setup(), prop::collection::vec(any_step(), 0..250));
+    let mut all = Harvest::new(BYTES_MAX);
+    for n in 0..WALKS {
+        let (setup, steps) = strategy.new_tree(&mut runner).expect("a walk").current();
+        let mut w: World = setup.build();
+        w.harvest = Some(Harvest::new(BYTES_MAX));
+        for (at, step) in steps.iter().enumerate() {
+            w.step(step);
+            if n % 4 == 0 && at % 60 == 0 {
+                ask_everything(&mut w);
+            }
+        }
+        if n % 5 == 0 {
+            w.rest();
+        }
+        all.add(w.harvest.take().expect("a harvest"));
+    }
+    rare(&mut all);
+    all
+}
+
+/// What walks seldom meet.
+fn rare(harvest: &mut Harvest) {
+    let at = START;
+    harvest.keep(&call::Event { at, what: call::What::Initiated });
+    let permit = campaign::Permit { caller: Some(1), again_today: true };
+    harvest.keep(&campaign::Event { at, what: campaign::What::Returned { contact: 300, permit } });
+    let key_id = [1, 2, 3, 4, 5, 6, 7, 8];
+    harvest.keep(&company::Event { at, what: company::What::KeyRevoked { key_id } });
+    harvest.keep(&Command::Company(company::Command::RevokeKey { key_id }));
+    for status in customer::Status::ALL {
+        harvest.keep(&customer::State { status, became_customer_at: Some(at), ..customer::State::default() });
+    }
+}
+
+fn write_missing() {
+    let harvest = harvest();
+    for stored in STORED {
+        let there = files(stored);
+        std::fs::create_dir_all(folder(stored)).expect("a folder");
+        for variant in stored.variants {
+            let Some((short, long)) = harvest.of(stored.name, variant) else { continue };
+            if there.contains_key(*variant) || never_met(stored.name, variant) {
+                continue;
+            }
+            let path = |name: String| folder(stored).join(name);
+            std::fs::write(path(format!("{variant}.hex")), to_hex(short)).expect("written");
+            if long != short {
+                std::fs::write(path(format!("{variant}-full.hex")), to_hex(long)).expect("written");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_stored_by_released_versions_is_read_and_written_as_it_was() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        write_missing();
+    }
+    for stored in STORED {
+        for (variant, paths) in files(stored) {
+            for path in paths {
+                let text = std::fs::read_to_string(&path).expect("a file reads");
+                let bytes = from_hex(&text).unwrap_or_else(|| panic!("{}: not hexadecimal", path.display()));
+                let (is, written) =
+                    (stored.read)(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                assert_eq!(is, variant, "{} is read as another variant", path.display());
+                assert_eq!(written, bytes, "{} is written otherwise", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_that_is_stored_has_a_golden_file() {
+    let mut missing = Vec::new();
+    for stored in STORED {
+        let there: BTreeSet<String> = files(stored).into_keys().collect();
+        for variant in stored.variants {
+            if !there.contains(*variant) && !never_met(stored.name, variant) {
+                missing.push(format!("{}/{variant}", stored.name));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "UPDATE_GOLDEN=1 writes files for {missing:#?}");
+}
