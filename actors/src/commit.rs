@@ -1,21 +1,28 @@
-//! A shard's committer: packs the decisions of many entities into one store transaction.
+//! The committing lanes of a node: each packs the decisions of many entities, of all shards that
+//! belong to it, into one store transaction.
 //!
 //! While one transaction is being made durable the next batch gathers; nobody waits for a timer.
-//! Every transaction reads the shard's epoch, so that a deposed owner can write nothing, and the
-//! facts that its decisions rely on, so that none of them can have changed.
+//! Every transaction reads the epochs of its shards, so that a deposed owner can write nothing, and
+//! the facts that its decisions rely on, so that none of them can have changed. What one shard's
+//! loss of ownership or one decision's stale facts undo, the rest of the batch does not notice.
 
 use crate::dispatch::Record;
 use crate::entity::{Check, Link};
 use crate::error::SendError;
+use crate::handle::Services;
 use crate::keys;
 use crate::shard::Shard;
+use crate::writes::Written;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tandem_domain::codec;
 use tandem_domain::id::Entity;
-use tandem_store::{CommitError, Read, Transaction};
+use tandem_store::{CommitError, Read, StoreError, Transaction};
 use tokio::sync::oneshot;
 
 /// Decisions in one transaction.
@@ -24,6 +31,10 @@ const BATCH_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 900_000;
 /// A transaction whose facts keep changing is rebuilt at most so often.
 const REBUILDS_MAX: u32 = 64;
+/// Before a store that was not there for a moment is asked again.
+const AGAIN: Duration = Duration::from_millis(20);
+/// Outbox rows cleared in one transaction.
+const PERFORMED_MAX: usize = 4_096;
 
 /// What became of a decision.
 #[derive(Clone, Debug)]
@@ -35,16 +46,16 @@ pub(crate) enum Outcome {
 }
 
 pub(crate) type Done = Box<dyn FnOnce(Outcome) + Send + Sync>;
-pub(crate) type Write = (Vec<u8>, Option<Vec<u8>>);
 
 /// A decision on its way to the store.
 pub(crate) struct Pending {
+    pub shard: Arc<Shard>,
     pub entity: Entity,
     /// Its number among the decisions of this entity since it was loaded.
     pub seq: u64,
     pub link: Arc<Link>,
     pub checks: Vec<Check>,
-    pub writes: Vec<Write>,
+    pub writes: Written,
     pub effects: Vec<Record>,
     /// Newest event number, where there are new events.
     pub events: Option<u64>,
@@ -53,28 +64,19 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Rows that nobody waits for.
-    pub fn quiet(entity: Entity, seq: u64, link: Arc<Link>, writes: Vec<Write>) -> Self {
-        Pending {
-            entity,
-            seq,
-            link,
-            checks: Vec::new(),
-            writes,
-            effects: Vec::new(),
-            events: None,
-            done: None,
-        }
+    pub fn quiet(shard: Arc<Shard>, entity: Entity, seq: u64, link: Arc<Link>, writes: Written) -> Self {
+        let (checks, effects) = (Vec::new(), Vec::new());
+        Pending { shard, entity, seq, link, checks, writes, effects, events: None, done: None }
     }
 
     /// An answer that is to follow the decisions before it.
-    pub fn answer(entity: Entity, seq: u64, link: Arc<Link>, done: Done) -> Self {
-        Pending { done: Some(done), ..Pending::quiet(entity, seq, link, Vec::new()) }
+    pub fn answer(shard: Arc<Shard>, entity: Entity, seq: u64, link: Arc<Link>, done: Done) -> Self {
+        Pending { done: Some(done), ..Pending::quiet(shard, entity, seq, link, Written::default()) }
     }
 
     fn bytes(&self) -> usize {
-        let rows: usize =
-            self.writes.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Vec::len) + 16).sum();
-        rows + self.effects.len() * 512
+        let checked: usize = self.checks.iter().map(|(key, _)| key.len()).sum();
+        self.writes.bytes() + checked + self.effects.len() * 512
     }
 
     fn finish(mut self, outcome: Outcome) {
@@ -87,94 +89,117 @@ impl Pending {
             done(outcome);
         }
     }
+
+    fn fail(self, why: &'static str) {
+        self.finish(Outcome::Failed(SendError::Unavailable(why)));
+    }
+}
+
+/// A pending decision with the numbers of its rows in the outbox, which begin after `outbox`.
+struct Numbered {
+    pending: Pending,
+    outbox: u64,
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Pending>,
     /// Outbox rows that have been performed.
-    performed: Vec<u64>,
+    performed: Vec<(Arc<Shard>, u64)>,
     barriers: Vec<oneshot::Sender<()>>,
     busy: bool,
-    outbox: u64,
-    /// The shard is not ours any more.
-    fenced: bool,
 }
 
+/// One transaction at a time, for the shards that belong to it.
 #[derive(Default)]
-pub(crate) struct Committer {
+pub(crate) struct Lane {
     queue: Mutex<Queue>,
+    /// Number of the transaction that is being built; see [`Shard::epoch_read`].
+    attempt: AtomicU64,
 }
 
-impl Committer {
-    /// Continues the numbering of the outbox after `newest`.
-    pub fn resume(&self, newest: u64) {
-        self.queue.lock().outbox = newest;
+/// The lanes of a node. A shard belongs to one of them, so that its decisions keep their order.
+pub(crate) struct Lanes(Box<[Lane]>);
+
+impl Lanes {
+    pub fn new(count: usize) -> Self {
+        Lanes((0..count.max(1)).map(|_| Lane::default()).collect())
     }
 
-    pub fn submit(&self, shard: &Arc<Shard>, pending: Pending) {
-        let mut queue = self.queue.lock();
-        if queue.fenced {
-            drop(queue);
-            return pending.finish(Outcome::Failed(SendError::Unavailable("the shard has moved")));
+    fn number_of(&self, shard: &Shard) -> usize {
+        usize::from(shard.id) % self.0.len()
+    }
+
+    pub fn submit(&self, pending: Pending) {
+        if pending.shard.is_stopped() {
+            return pending.fail("the shard has moved");
         }
+        let number = self.number_of(&pending.shard);
+        let services = pending.shard.services.clone();
+        let mut queue = self.0[number].queue.lock();
         queue.waiting.push_back(pending);
-        self.drive(shard, &mut queue);
+        drive(services, number, &mut queue);
     }
 
     /// An outbox row is done with; it goes with the next transaction, or soon.
     pub fn performed(&self, shard: &Arc<Shard>, sequence: u64) {
-        let mut queue = self.queue.lock();
-        queue.performed.push(sequence);
-        self.drive(shard, &mut queue);
+        let number = self.number_of(shard);
+        let mut queue = self.0[number].queue.lock();
+        queue.performed.push((shard.clone(), sequence));
+        drive(shard.services.clone(), number, &mut queue);
     }
 
     /// Returns when everything submitted before is durable or given up.
     pub async fn barrier(&self, shard: &Arc<Shard>) {
         let (done, wait) = oneshot::channel();
         {
-            let mut queue = self.queue.lock();
+            let number = self.number_of(shard);
+            let mut queue = self.0[number].queue.lock();
             queue.barriers.push(done);
-            self.drive(shard, &mut queue);
+            drive(shard.services.clone(), number, &mut queue);
         }
-        // A committer that died takes the shard with it; then there is nothing to wait for.
+        // A lane that died takes its shards with it; then there is nothing to wait for.
         let _ = wait.await;
-    }
-
-    fn drive(&self, shard: &Arc<Shard>, queue: &mut Queue) {
-        if !queue.busy {
-            queue.busy = true;
-            let shard = shard.clone();
-            shard.clone().spawn("committer", async move { run(&shard).await });
-        }
-    }
-
-    /// No write is accepted any more; whoever waits is told.
-    pub fn fence(&self) {
-        let (waiting, barriers) = {
-            let mut queue = self.queue.lock();
-            queue.fenced = true;
-            (std::mem::take(&mut queue.waiting), std::mem::take(&mut queue.barriers))
-        };
-        for pending in waiting {
-            pending.finish(Outcome::Failed(SendError::Unavailable("the shard has moved")));
-        }
-        drop(barriers);
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a lane belongs to no one shard; its death is told to all of its shards"
+)]
+fn drive(services: Arc<Services>, number: usize, queue: &mut Queue) {
+    if queue.busy {
+        return;
+    }
+    queue.busy = true;
+    tokio::spawn(async move {
+        if let Err(panic) = AssertUnwindSafe(run(&services, number)).catch_unwind().await {
+            let why = crate::entity::panic_text(panic.as_ref());
+            tracing::error!(lane = number, why, "a committing lane has died; its shards begin anew");
+            let lane = &services.lanes.0[number];
+            let left = std::mem::take(&mut *lane.queue.lock());
+            for shard in services.shards.iter().filter_map(|slot| slot.read().clone()) {
+                if services.lanes.number_of(&shard) == number {
+                    shard.failed("committer");
+                }
+            }
+            for pending in left.waiting {
+                pending.fail("the shard begins anew");
+            }
+        }
+    });
+}
+
 struct Batch {
-    pending: Vec<Pending>,
-    performed: Vec<u64>,
+    pending: Vec<Numbered>,
+    performed: Vec<(Arc<Shard>, u64)>,
     barriers: Vec<oneshot::Sender<()>>,
-    /// Number before the batch's first outbox row.
-    outbox: u64,
     /// There is something to write.
     writes: bool,
 }
 
-fn next_batch(shard: &Shard) -> Option<Batch> {
-    let mut queue = shard.committer.queue.lock();
+fn next_batch(lane: &Lane) -> Option<Batch> {
+    let mut queue = lane.queue.lock();
     if queue.waiting.is_empty() && queue.performed.is_empty() && queue.barriers.is_empty() {
         queue.busy = false;
         return None;
@@ -186,63 +211,73 @@ fn next_batch(shard: &Shard) -> Option<Batch> {
         if !pending.is_empty() && (pending.len() >= BATCH_MAX || bytes > BATCH_BYTES_MAX) {
             break;
         }
-        pending.extend(queue.waiting.pop_front());
+        pending.extend(queue.waiting.pop_front().map(|pending| {
+            // A decision that is not written leaves a gap in the numbers, which does no harm.
+            let outbox = pending.shard.outbox.fetch_add(pending.effects.len() as u64, Ordering::Relaxed);
+            Numbered { pending, outbox }
+        }));
     }
-    let performed = std::mem::take(&mut queue.performed);
+    let more = queue.performed.len().min(PERFORMED_MAX);
+    let later = queue.performed.split_off(more);
+    let performed = std::mem::replace(&mut queue.performed, later);
     // A barrier stands behind everything that was submitted before it.
     let barriers = if queue.waiting.is_empty() { std::mem::take(&mut queue.barriers) } else { Vec::new() };
-    Some(Batch { pending, performed, barriers, outbox: queue.outbox, writes: false })
+    Some(Batch { pending, performed, barriers, writes: false })
 }
 
-async fn run(shard: &Arc<Shard>) {
-    while let Some(batch) = next_batch(shard) {
-        commit(shard, batch).await;
+async fn run(services: &Arc<Services>, number: usize) {
+    let lane = &services.lanes.0[number];
+    loop {
+        // Whoever is about to decide does so first, and goes along: the busier the node, the larger its batches.
+        tokio::task::yield_now().await;
+        let Some(batch) = next_batch(lane) else { return };
+        commit(services, lane, batch).await;
     }
 }
 
-enum Written {
-    Yes,
-    /// Deposed: another owner has raised the epoch.
-    Fenced,
-    Failed(SendError),
+/// Decisions that left their batch.
+#[derive(Default)]
+struct Left {
+    redo: Vec<Pending>,
+    /// Of shards that are not ours any more.
+    fenced: Vec<Pending>,
 }
 
-async fn commit(shard: &Arc<Shard>, mut batch: Batch) {
-    let mut redo = Vec::new();
-    let written = write(shard, &mut batch, &mut redo).await;
-    for pending in redo {
+async fn commit(services: &Arc<Services>, lane: &Lane, mut batch: Batch) {
+    let mut left = Left::default();
+    let written = write(services, lane, &mut batch, &mut left).await;
+    for pending in left.redo {
         metrics::counter!("tandem_decisions_redone_total").increment(1);
         pending.finish(Outcome::Redo);
     }
+    for pending in left.fenced {
+        if !pending.shard.is_stopped() {
+            pending.shard.deposed();
+        }
+        pending.fail("the shard has moved");
+    }
     match written {
-        Written::Yes => {
-            let mut sequence = batch.outbox;
-            let mut effects = Vec::new();
-            for mut pending in batch.pending {
-                for record in std::mem::take(&mut pending.effects) {
-                    sequence += 1;
-                    effects.push((sequence, record));
-                }
+        Ok(()) => {
+            for Numbered { mut pending, outbox } in batch.pending {
+                let effects = std::mem::take(&mut pending.effects);
                 if let Some(events) = pending.events {
-                    shard.watchers.notify(pending.entity, events);
+                    pending.shard.watchers.notify(pending.entity, events);
                 }
-                pending.finish(Outcome::Committed);
+                if effects.is_empty() {
+                    pending.finish(Outcome::Committed);
+                } else {
+                    let shard = pending.shard.clone();
+                    pending.finish(Outcome::Committed);
+                    shard.dispatcher.push(&shard, (outbox + 1..).zip(effects).collect());
+                }
             }
-            shard.committer.queue.lock().outbox = sequence;
-            shard.dispatcher.push(shard, effects);
         }
-        Written::Fenced => {
-            for pending in batch.pending {
-                pending.finish(Outcome::Failed(SendError::Unavailable("the shard has moved")));
+        // What was performed stays in the outbox and is offered again at the next start.
+        Err(e) => {
+            tracing::error!(decisions = batch.pending.len(), error = %e, "a commit failed");
+            for numbered in batch.pending {
+                numbered.pending.finish(Outcome::Failed(e.clone()));
             }
-            shard.deposed();
-        }
-        Written::Failed(e) => {
-            tracing::error!(shard = shard.id, error = %e, "a commit failed");
-            for pending in batch.pending {
-                pending.finish(Outcome::Failed(e.clone()));
-            }
-            // What was performed stays in the outbox and is offered again at the next start.
         }
     }
     for barrier in batch.barriers {
@@ -250,123 +285,158 @@ async fn commit(shard: &Arc<Shard>, mut batch: Batch) {
     }
 }
 
+fn failed(e: &StoreError) -> SendError {
+    SendError::Store(e.to_string())
+}
+
 /// Writes the batch, rebuilding it as long as facts change under it. Decisions whose facts have
-/// changed, and those built upon them, are moved to `redo`.
-async fn write(shard: &Shard, batch: &mut Batch, redo: &mut Vec<Pending>) -> Written {
-    let id = if shard.store.may_lose_outcomes() { Some(shard.random().to_be_bytes()) } else { None };
-    // Without facts only the epoch can change under a batch: it is written once or not at all, and
-    // its rows need not be kept for another try. Where an outcome may be lost they are kept.
-    let once = id.is_none() && batch.pending.iter().all(|p| p.checks.is_empty());
+/// changed, those built upon them, and those of shards that have moved, leave it.
+async fn write(
+    services: &Services,
+    lane: &Lane,
+    batch: &mut Batch,
+    left: &mut Left,
+) -> Result<(), SendError> {
+    let id =
+        services.store.may_lose_outcomes().then(|| batch.pending.first().map(|n| n.pending.shard.random()));
+    let id = id.flatten().map(u64::to_be_bytes);
     for _ in 0..REBUILDS_MAX {
-        let mut tx = shard.store.begin();
-        match build(shard, &mut *tx, batch, redo, id, once).await {
-            Ok(true) => {}
-            Ok(false) => return Written::Fenced,
-            Err(e) if e.is_retryable() => continue,
-            Err(e) => return Written::Failed(SendError::Store(e.to_string())),
+        let mut tx = services.store.begin();
+        let attempt = lane.attempt.fetch_add(1, Ordering::Relaxed) + 1;
+        match build(&mut *tx, attempt, batch, left, id).await {
+            Ok(()) => {}
+            Err(e) if e.is_retryable() => {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(e) => return Err(failed(&e)),
         }
         if !batch.writes {
             // Only answers and barriers: everything before them is durable.
-            return Written::Yes;
+            return Ok(());
         }
         match tx.commit().await {
-            Ok(()) => return Written::Yes,
-            Err(CommitError::Conflict) if once => return fenced_or_not(shard).await,
+            Ok(()) => return Ok(()),
             Err(CommitError::Conflict) => {
                 metrics::counter!("tandem_commit_conflicts_total").increment(1);
             }
             Err(CommitError::Unknown(why)) => {
-                tracing::warn!(shard = shard.id, %why, "the outcome of a commit is not known; reading it back");
-                match happened(shard, id).await {
-                    Some(true) => return Written::Yes,
+                tracing::warn!(%why, "the outcome of a commit is not known; reading it back");
+                match happened(services, batch, id).await {
+                    // Clearing what was performed may be done twice.
+                    None if batch.pending.is_empty() => {}
+                    Some(true) => return Ok(()),
                     Some(false) => {}
-                    None => return Written::Failed(SendError::Unavailable("the store")),
+                    None => return Err(SendError::Unavailable("the store")),
                 }
             }
-            Err(CommitError::Store(e)) if e.is_retryable() && !once => {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            Err(CommitError::Store(e)) if e.is_retryable() => {
+                tokio::time::sleep(AGAIN).await;
             }
-            Err(CommitError::Store(e)) => return Written::Failed(SendError::Store(e.to_string())),
+            Err(CommitError::Store(e)) => return Err(failed(&e)),
         }
     }
-    Written::Failed(SendError::Unavailable("the facts keep changing"))
+    Err(SendError::Unavailable("the facts keep changing"))
 }
 
-/// A batch that relied on nothing but the epoch has met a conflict.
-async fn fenced_or_not(shard: &Shard) -> Written {
-    let mut tx = shard.store.begin();
-    match tx.get(&shard.epoch_key, Read::Snapshot).await {
-        Ok(epoch) if epoch.as_deref() == Some(shard.epoch.to_be_bytes().as_slice()) => {
-            Written::Failed(SendError::Unavailable("the store"))
-        }
-        Ok(_) => Written::Fenced,
-        Err(e) => Written::Failed(SendError::Store(e.to_string())),
+/// Whether this shard is still ours, as this transaction sees it. Reads its epoch once.
+async fn is_ours(tx: &mut dyn Transaction, attempt: u64, shard: &Shard) -> Result<bool, StoreError> {
+    if shard.epoch_read.load(Ordering::Relaxed) == attempt {
+        return Ok(true);
     }
-}
-
-/// Fills the transaction. `Ok(false)`: the shard is not ours.
-async fn build(
-    shard: &Shard,
-    tx: &mut dyn Transaction,
-    batch: &mut Batch,
-    redo: &mut Vec<Pending>,
-    id: Option<[u8; 8]>,
-    once: bool,
-) -> Result<bool, tandem_store::StoreError> {
-    batch.writes = !batch.performed.is_empty();
     let epoch = tx.get(&shard.epoch_key, Read::Conflict).await?;
-    if epoch.as_deref() != Some(shard.epoch.to_be_bytes().as_slice()) {
-        return Ok(false);
+    let ours = !shard.is_stopped() && epoch.as_deref() == Some(shard.epoch.to_be_bytes().as_slice());
+    if ours {
+        shard.epoch_read.store(attempt, Ordering::Relaxed);
     }
-    let mut sequence = batch.outbox;
-    let mut at = 0;
-    while at < batch.pending.len() {
-        let pending = &mut batch.pending[at];
-        let mut stands = !pending.link.broken.load(Ordering::Acquire);
-        for (key, seen) in &pending.checks {
-            stands = stands && tx.get(key, Read::Conflict).await? == *seen;
-            if !stands {
+    Ok(ours)
+}
+
+/// Fills the transaction.
+async fn build(
+    tx: &mut dyn Transaction,
+    attempt: u64,
+    batch: &mut Batch,
+    left: &mut Left,
+    id: Option<[u8; 8]>,
+) -> Result<(), StoreError> {
+    batch.writes = false;
+    let mut stays = Vec::with_capacity(batch.pending.len());
+    let mut broken = Ok(());
+    let mut waiting = std::mem::take(&mut batch.pending).into_iter();
+    for numbered in waiting.by_ref() {
+        match place(tx, attempt, &numbered).await {
+            Ok(Place::In) => {
+                let Pending { writes, effects, .. } = &numbered.pending;
+                batch.writes |= !writes.is_empty() || !effects.is_empty();
+                stays.push(numbered);
+            }
+            Ok(Place::Redo) => {
+                // From here on nothing of this entity is believed until it has read the store again.
+                numbered.pending.link.broken.store(true, Ordering::Release);
+                left.redo.push(numbered.pending);
+            }
+            Ok(Place::Fenced) => left.fenced.push(numbered.pending),
+            Err(e) => {
+                stays.push(numbered);
+                broken = Err(e);
                 break;
             }
         }
-        if !stands {
-            let dropped = batch.pending.remove(at);
-            // From here on nothing of this entity is believed until it has read the store again.
-            dropped.link.broken.store(true, Ordering::Release);
-            redo.push(dropped);
-            continue;
-        }
-        batch.writes |= !pending.writes.is_empty() || !pending.effects.is_empty();
-        let writes = if once { std::mem::take(&mut pending.writes) } else { pending.writes.clone() };
-        for (key, value) in writes {
-            match value {
-                Some(value) => tx.set(key, value),
-                None => tx.clear(key),
-            }
-        }
-        for record in &pending.effects {
-            sequence += 1;
-            tx.set(keys::outbox(shard.id, sequence), codec::encode(record));
-        }
-        at += 1;
     }
-    for performed in &batch.performed {
-        tx.clear(keys::outbox(shard.id, *performed));
+    stays.extend(waiting);
+    batch.pending = stays;
+    broken?;
+    for (shard, sequence) in &batch.performed {
+        // Of a shard that has moved, the new owner takes care.
+        if is_ours(tx, attempt, shard).await? {
+            batch.writes = true;
+            tx.clear(keys::outbox(shard.id, *sequence));
+        }
     }
-    if let Some(id) = id {
-        tx.set(keys::mark(shard.id), id.to_vec());
+    if let (Some(id), Some(first)) = (id, batch.pending.first()) {
+        tx.set(keys::mark(first.pending.shard.id), id.to_vec());
     }
-    Ok(true)
+    Ok(())
+}
+
+enum Place {
+    In,
+    Redo,
+    Fenced,
+}
+
+/// Puts one decision into the transaction, if it still stands.
+async fn place(tx: &mut dyn Transaction, attempt: u64, numbered: &Numbered) -> Result<Place, StoreError> {
+    let Numbered { pending, outbox } = numbered;
+    if !is_ours(tx, attempt, &pending.shard).await? {
+        return Ok(Place::Fenced);
+    }
+    if pending.link.broken.load(Ordering::Acquire) {
+        return Ok(Place::Redo);
+    }
+    for (key, seen) in &pending.checks {
+        if tx.get(key, Read::Conflict).await? != *seen {
+            return Ok(Place::Redo);
+        }
+    }
+    for (key, value) in pending.writes.rows() {
+        tx.write(key, value);
+    }
+    for (sequence, record) in (outbox + 1..).zip(&pending.effects) {
+        tx.set(keys::outbox(pending.shard.id, sequence), codec::encode(record));
+    }
+    Ok(Place::In)
 }
 
 /// Whether the batch with this id is the newest that was written.
-async fn happened(shard: &Shard, id: Option<[u8; 8]>) -> Option<bool> {
-    let id = id?;
+async fn happened(services: &Services, batch: &Batch, id: Option<[u8; 8]>) -> Option<bool> {
+    let (id, first) = (id?, batch.pending.first()?);
     for _ in 0..50 {
-        let mut tx = shard.store.begin();
-        match tx.get(&keys::mark(shard.id), Read::Snapshot).await {
+        let mut tx = services.store.begin();
+        match tx.get(&keys::mark(first.pending.shard.id), Read::Snapshot).await {
             Ok(mark) => return Some(mark.as_deref() == Some(id.as_slice())),
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
     None

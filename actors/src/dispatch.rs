@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tandem_domain::call::{self, Call};
 use tandem_domain::carrier::{DialOutcome, InstructionOutcome, Refusal, RefusalReason};
@@ -79,7 +80,7 @@ pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), tandem_store::Stor
     let newest = tx.range(range, Read::Snapshot).await?;
     let Some((key, _)) = newest.first() else { return Ok(()) };
     let Ok(newest) = keys::outbox_parts(key) else { return Ok(()) };
-    shard.committer.resume(newest);
+    shard.outbox.store(newest, Ordering::Relaxed);
     shard.dispatcher.inner.lock().more = true;
     read_more(shard).await
 }
@@ -163,7 +164,7 @@ impl Dispatcher {
 
     /// An order is done with: its row may go.
     fn done(&self, shard: &Arc<Shard>, sequence: u64) {
-        shard.committer.performed(shard, sequence);
+        shard.services.lanes.performed(shard, sequence);
         let read = {
             let mut inner = self.inner.lock();
             inner.loaded = inner.loaded.saturating_sub(1);

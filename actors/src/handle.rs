@@ -1,6 +1,7 @@
 //! The door to all entities of a node.
 
 use crate::clock::Clock;
+use crate::commit::Lanes;
 use crate::dispatch::Breakers;
 use crate::entity::{Answer, Envelope, Key, Msg, ReplyTo, View};
 use crate::error::SendError;
@@ -35,6 +36,7 @@ pub(crate) struct Services {
     pub watchers: Arc<Watchers>,
     pub vault: Vault,
     pub pacer: Pacer,
+    pub lanes: Lanes,
     pub breakers: Breakers,
     /// Requests to carriers under way at once.
     pub slots: Semaphore,
@@ -88,6 +90,9 @@ impl EntityRef {
 
 /// A machine that this runtime can run.
 pub trait Routed: Machine {
+    /// Its events are few enough to be read in one go: an idempotency key stands with its events, not in a row of its
+    /// own.
+    const KEYS_WITH_EVENTS: bool;
     #[doc(hidden)]
     fn wrap(actor: ActorRef<Msg<Self>>) -> EntityRef;
     #[doc(hidden)]
@@ -96,8 +101,9 @@ pub trait Routed: Machine {
 }
 
 macro_rules! routed {
-    ($($kind:ident),*) => {$(
+    ($($kind:ident $keys_with_events:literal),*) => {$(
         impl Routed for $kind {
+            const KEYS_WITH_EVENTS: bool = $keys_with_events;
             fn wrap(actor: ActorRef<Msg<Self>>) -> EntityRef {
                 EntityRef::$kind(actor)
             }
@@ -113,7 +119,7 @@ macro_rules! routed {
         }
     )*};
 }
-routed!(Call, Campaign, Customer, Company);
+routed!(Call true, Campaign false, Customer false, Company false);
 
 /// The door to all entities of a node. Cheap to clone.
 #[derive(Clone)]

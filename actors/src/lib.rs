@@ -22,6 +22,7 @@ mod shard;
 mod timers;
 pub mod vault;
 mod watch;
+mod writes;
 
 pub use clock::{Clock, SystemClock};
 pub use dead::Letter;

@@ -1,6 +1,7 @@
 //! A node: claims its shards, starts them, and starts them again when they die.
 
 use crate::clock::Clock;
+use crate::commit::Lanes;
 use crate::dispatch::Breakers;
 use crate::error::StartError;
 use crate::faults::{Faults, NoFaults};
@@ -31,6 +32,9 @@ pub struct Options {
     pub name: String,
     /// Fixed with the first start on a store.
     pub shards: u16,
+    /// Store transactions under way at once. One fills up while others are being made durable; more of them are for
+    /// stores whose commits take long.
+    pub lanes: usize,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub performer: Arc<dyn Performer>,
@@ -62,6 +66,7 @@ impl Options {
         Options {
             name: "node".into(),
             shards: 256,
+            lanes: 2,
             store,
             clock,
             performer,
@@ -71,7 +76,7 @@ impl Options {
             mailbox_max: 4_096,
             carrier_requests_max: 256,
             idle_ms: 120_000,
-            settled_ms: 5_000,
+            settled_ms: 1_000,
             entities_max: 1_000_000,
         }
     }
@@ -99,6 +104,7 @@ impl Node {
             watchers: Arc::new(Watchers::default()),
             vault: options.vault,
             pacer: Pacer::default(),
+            lanes: Lanes::new(options.lanes),
             breakers: Breakers::default(),
             slots: Semaphore::new(options.carrier_requests_max.max(1)),
             faults: options.faults,
@@ -127,7 +133,7 @@ impl Node {
             let shard = slot.write().take();
             if let Some(shard) = shard {
                 // What was submitted comes to its end first.
-                shard.committer.barrier(&shard).await;
+                shard.services.lanes.barrier(&shard).await;
                 shard.stop();
             }
         }
@@ -233,7 +239,7 @@ impl Actor for NodeActor {
         for (id, epoch) in ids.into_iter().zip(epochs) {
             state.start_shard(&myself, id, epoch).await?;
         }
-        let every = Duration::from_millis(state.services.settled_ms.clamp(50, 5_000));
+        let every = Duration::from_millis(state.services.settled_ms.clamp(50, 1_000));
         // The handle goes with the actor: it ends when the actor is gone.
         drop(myself.send_interval(every, || NodeMsg::Sweep));
         Ok(state)

@@ -5,7 +5,6 @@
 //! claims it again, under a new epoch.
 
 use crate::clock::Clock;
-use crate::commit::Committer;
 use crate::dispatch::Dispatcher;
 use crate::entity::{EntityActor, Envelope, Gauge, Msg, ReplyTo};
 use crate::error::SendError;
@@ -67,7 +66,10 @@ pub(crate) struct Shard {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub services: Arc<Services>,
-    pub committer: Committer,
+    /// Number of the newest row in the outbox.
+    pub outbox: AtomicU64,
+    /// The attempt of its committing lane that has read the epoch and found it ours.
+    pub epoch_read: AtomicU64,
     pub timers: Timers,
     pub dispatcher: Dispatcher,
     pub watchers: Arc<Watchers>,
@@ -106,7 +108,8 @@ impl Shard {
             watchers: services.watchers.clone(),
             random: AtomicU64::new(services.seed ^ (u64::from(id) << 48) ^ epoch),
             services,
-            committer: Committer::default(),
+            outbox: AtomicU64::new(0),
+            epoch_read: AtomicU64::new(0),
             timers: Timers::default(),
             dispatcher: Dispatcher::default(),
             entities: Mutex::default(),
@@ -132,9 +135,14 @@ impl Shard {
             if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
                 let why = crate::entity::panic_text(panic.as_ref());
                 tracing::error!(shard = shard.id, room, why, "a room of the shard has died");
-                shard.tell(ShardMsg::Failed(room));
+                shard.failed(room);
             }
         });
+    }
+
+    /// A room of it has died, and it with it.
+    pub fn failed(&self, room: &'static str) {
+        self.tell(ShardMsg::Failed(room));
     }
 
     fn tell(&self, message: ShardMsg) {
@@ -166,7 +174,6 @@ impl Shard {
     /// Nothing is accepted or written any more.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        self.committer.fence();
     }
 
     pub fn entities_live(&self) -> usize {
@@ -308,7 +315,7 @@ impl Shard {
             e
         };
         self.spawn("entities", async move {
-            shard.committer.barrier(&shard).await;
+            shard.services.lanes.barrier(&shard).await;
             let slot = shard.entities.lock().slots.remove(&entity);
             if let Some(Slot::Stopping(gone)) = slot {
                 gone.notify_waiters();

@@ -40,7 +40,7 @@ pub trait Machine: Send + Sync + Sized + 'static {
 
     fn exists(state: &Self::State) -> bool;
 
-    /// Nothing more can happen, so the entity need not be kept in memory.
+    /// Nothing more happens by itself, so the entity need not be kept in memory between commands.
     fn is_final(state: &Self::State) -> bool;
 }
 

@@ -124,12 +124,6 @@ pub enum RowKey {
         call: CallId,
         no: u32,
     },
-    /// [`crate::customer::History`]: append-only history of a person.
-    CustomerHistory {
-        company: CompanyId,
-        customer: CustomerId,
-        no: u32,
-    },
     /// [`ApiKeyValue`]: found by the public part of a key.
     ApiKey {
         key_id: [u8; 8],

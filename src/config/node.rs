@@ -30,7 +30,7 @@ impl Node {
             section.or("data_dir", PathBuf::from("data"), "Directory of the data; made if it is not there.");
         let shards = section.number(
             "shards",
-            256,
+            16,
             1..=4096,
             "Parts into which entities are divided among nodes. Fixed when the data directory is made.",
         );

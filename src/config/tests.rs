@@ -36,7 +36,7 @@ fn nothing_is_needed() {
     let config = read("").unwrap();
     assert!(config.grpc.listen.ip().is_loopback() && config.http.listen.ip().is_loopback());
     assert!(config.metrics.listen.ip().is_loopback());
-    assert_eq!((config.node.shards, config.clock.speed), (256, 1.0));
+    assert_eq!((config.node.shards, config.clock.speed), (16, 1.0));
     assert!(!config.clock.is_simulated() && !config.http.dev && config.grpc.admin_token.is_none());
     let Keys::File { create, .. } = &config.keys;
     assert!(!create);

@@ -74,8 +74,17 @@ pub trait Transaction: Send {
     /// With [`Read::Conflict`] the part of the range that was walked is protected.
     async fn range(&mut self, range: Range, read: Read) -> Result<Vec<Row>, StoreError>;
 
-    fn set(&mut self, key: Vec<u8>, value: Vec<u8>);
-    fn clear(&mut self, key: Vec<u8>);
+    /// Sets `key` to `value`, or clears it where there is none. Shares the bytes instead of copying them.
+    fn write(&mut self, key: Bytes, value: Option<Bytes>);
+
+    fn set(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.write(key.into(), Some(value.into()));
+    }
+
+    fn clear(&mut self, key: Vec<u8>) {
+        self.write(key.into(), None);
+    }
+
     /// Clears `[begin, end)`.
     fn clear_range(&mut self, begin: Vec<u8>, end: Vec<u8>);
     /// Adds to a little-endian signed 64-bit counter without reading it, so it never conflicts.

@@ -90,15 +90,15 @@ impl Overlay {
         self.refused.as_ref()
     }
 
-    pub fn set(&mut self, key: Vec<u8>, value: Vec<u8>) {
+    pub fn set(&mut self, key: Bytes, value: Bytes) {
         if value.len() > VALUE_BYTES_MAX {
             self.refuse(StoreError::ValueTooLong(value.len()));
             return;
         }
-        self.write(key, Mutation::Set(Bytes::from(value)));
+        self.write(key, Mutation::Set(value));
     }
 
-    pub fn clear(&mut self, key: Vec<u8>) {
+    pub fn clear(&mut self, key: Bytes) {
         self.write(key, Mutation::Clear);
     }
 
@@ -108,7 +108,7 @@ impl Overlay {
             Local::Add(before) => Mutation::Add(before.wrapping_add(delta)),
             Local::Unknown => Mutation::Add(delta),
         };
-        self.write(key, mutation);
+        self.write(key.into(), mutation);
     }
 
     pub fn clear_range(&mut self, begin: Vec<u8>, end: Vec<u8>) {
@@ -158,7 +158,7 @@ impl Overlay {
         self.cleared.insert(begin, end);
     }
 
-    fn write(&mut self, key: Vec<u8>, mutation: Mutation) {
+    fn write(&mut self, key: Bytes, mutation: Mutation) {
         if let Err(error) = check_key(&key) {
             self.refuse(error);
             return;
@@ -168,7 +168,7 @@ impl Overlay {
         }
         self.bytes += mutation_bytes(&key, &mutation);
         let key_len = key.len();
-        if let Some(before) = self.writes.insert(Bytes::from(key), mutation) {
+        if let Some(before) = self.writes.insert(key, mutation) {
             self.bytes -= key_len + value_bytes(&before);
         }
     }
@@ -310,11 +310,11 @@ mod tests {
     fn apply(overlay: &mut Overlay, rows: &mut Rows, op: &Op) {
         match *op {
             Op::Set(key, value) => {
-                overlay.set(vec![key], vec![value]);
+                overlay.set(vec![key].into(), vec![value].into());
                 rows.insert(vec![key], vec![value]);
             }
             Op::Clear(key) => {
-                overlay.clear(vec![key]);
+                overlay.clear(vec![key].into());
                 rows.remove(&vec![key]);
             }
             Op::ClearRange(begin, end) => {
@@ -402,7 +402,7 @@ mod tests {
     fn a_transaction_that_is_too_large_takes_no_more_memory() {
         let mut overlay = Overlay::default();
         for i in 0..1_000u32 {
-            overlay.set(i.to_be_bytes().to_vec(), vec![0; VALUE_BYTES_MAX]);
+            overlay.set(i.to_be_bytes().to_vec().into(), vec![0; VALUE_BYTES_MAX].into());
         }
         assert!(matches!(overlay.refused(), Some(StoreError::TransactionTooLarge(_))));
         assert!(overlay.bytes() <= TRANSACTION_BYTES_MAX);
@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn an_error_of_the_store_is_passed_on() {
         let mut overlay = Overlay::default();
-        overlay.set(b"b".to_vec(), vec![]);
+        overlay.set(b"b".to_vec().into(), Bytes::new());
         let range = Range { begin: b"a".to_vec(), end: b"z".to_vec(), limit: 9, reverse: false };
         let stored = [Ok((Bytes::from("a"), Bytes::new())), Err(StoreError::TooOld)];
         assert!(matches!(overlay.range(&range, stored.into_iter()), Err(StoreError::TooOld)));

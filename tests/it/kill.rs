@@ -207,6 +207,17 @@ async fn look(world: &World, key: &str, campaign_id: &str) -> Result<v1::Campaig
     Ok(campaigns.get_campaign(with(get, key)).await?.into_inner().campaign.unwrap_or_default())
 }
 
+/// A disposition as far as it is the same in every run. A machine that hangs up by itself may have done so
+/// before or after it was recognised as one, whether a node was killed or not: that is a matter of
+/// milliseconds.
+fn end(disposition: v1::Disposition) -> String {
+    use v1::Disposition as D;
+    match disposition {
+        D::Completed | D::Voicemail | D::VoicemailLeft => "answered".to_owned(),
+        other => other.as_str_name().to_owned(),
+    }
+}
+
 /// Contacts by disposition, once the campaign is over.
 async fn finish(world: &World, key: &str, campaign_id: &str) -> BTreeMap<String, u32> {
     let mut last = None;
@@ -216,12 +227,11 @@ async fn finish(world: &World, key: &str, campaign_id: &str) -> BTreeMap<String,
                 let progress = campaign.progress.unwrap_or_default();
                 assert_eq!(progress.finished as usize, CONTACTS, "nobody is forgotten");
                 assert_eq!((progress.in_flight, progress.ready), (0, 0));
-                return progress
-                    .dispositions
-                    .iter()
-                    .filter(|d| d.count > 0)
-                    .map(|d| (d.disposition().as_str_name().to_owned(), d.count))
-                    .collect();
+                let mut ends = BTreeMap::new();
+                for d in progress.dispositions.iter().filter(|d| d.count > 0) {
+                    *ends.entry(end(d.disposition())).or_default() += d.count;
+                }
+                return ends;
             }
             last = Some(campaign);
         }

@@ -1,6 +1,6 @@
 //! Keys of one entity's own data.
 
-use super::{Space, Writer};
+use super::{Malformed, Reader, Space, Writer};
 use tandem_domain::id::Entity;
 
 fn of(space: Space, e: Entity) -> Writer {
@@ -12,7 +12,8 @@ pub fn entity_state(e: Entity) -> Vec<u8> {
     of(Space::State, e).done()
 }
 
-/// (Event, company, kind, id, number) -> the event. Append-only; numbers from 1 without gaps.
+/// (Event, company, kind, id, number of the last) -> [`crate::entity::EventRecord`]: the events of one decision.
+/// Append-only; numbers from 1 without gaps.
 pub fn event(e: Entity, number: u64) -> Vec<u8> {
     of(Space::Event, e).int(number).done()
 }
@@ -22,8 +23,18 @@ pub fn entity_events(e: Entity, first: u64) -> (Vec<u8>, Vec<u8>) {
     (event(e, first), event(e, u64::MAX))
 }
 
+/// The number of the last event under this key.
+pub fn event_number(key: &[u8]) -> Result<u64, Malformed> {
+    let mut r = Reader::new(key);
+    let (_space, _company, _kind, _id) = (r.int()?, r.uuid()?, r.int()?, r.uuid()?);
+    let number = r.int()?;
+    r.end()?;
+    Ok(number)
+}
+
 /// (Idempotency, company, kind, id, hash of the key) -> [`crate::entity::Remembered`]. Lives as
-/// long as the entity: a key never acts twice.
+/// long as the entity: a key never acts twice. Of calls, only where a decision had no events: else
+/// the key stands with them.
 pub fn idempotency(e: Entity, key: [u8; 16]) -> Vec<u8> {
     of(Space::Idempotency, e).uuid(uuid::Uuid::from_bytes(key)).done()
 }

@@ -9,7 +9,7 @@ mod rows;
 mod shard;
 mod tuple;
 
-pub use entity::{entity_events, entity_state, event, idempotency, inbox};
+pub use entity::{entity_events, entity_state, event, event_number, idempotency, inbox};
 pub use rows::{Listed, list_prefix, parse_listed, ready_lane, ready_parts, row};
 pub use shard::{
     dead_letter, dead_letters, epoch, format, mark, outbox, outbox_of, outbox_parts, owner, timer,
@@ -57,7 +57,6 @@ pub enum Space {
     CallByDisposition = 36,
     CampaignByTime = 37,
     Turn = 38,
-    CustomerHistory = 39,
     ApiKey = 40,
     Company = 41,
 }

@@ -65,9 +65,6 @@ pub fn row(key: &RowKey) -> Vec<u8> {
             at(Space::CampaignByTime, company).time(time).uuid(campaign.0)
         }
         RowKey::Turn { company, call, no } => at(Space::Turn, company).uuid(call.0).int(u64::from(no)),
-        RowKey::CustomerHistory { company, customer, no } => {
-            at(Space::CustomerHistory, company).uuid(customer.0).int(u64::from(no))
-        }
         RowKey::ApiKey { key_id } => Writer::new(Space::ApiKey).int(u64::from_be_bytes(key_id)),
         RowKey::Company { company } => at(Space::Company, company),
     }
@@ -102,7 +99,6 @@ pub enum Listed {
     Campaigns,
     Contacts(CampaignId),
     Turns(CallId),
-    History(CustomerId),
     Permits(CampaignId),
     Companies,
 }
@@ -117,7 +113,6 @@ pub fn list_prefix(company: CompanyId, list: Listed) -> Vec<u8> {
         Listed::Campaigns => at(Space::CampaignByTime, company),
         Listed::Contacts(campaign) => at(Space::Contact, company).uuid(campaign.0),
         Listed::Turns(call) => at(Space::Turn, company).uuid(call.0),
-        Listed::History(customer) => at(Space::CustomerHistory, company).uuid(customer.0),
         Listed::Permits(campaign) => at(Space::Permit, company).uuid(campaign.0),
         Listed::Companies => Writer::new(Space::Company),
     }

@@ -1,6 +1,6 @@
 //! Lists and histories, read from the store by any node.
 
-use crate::entity::Stored;
+use crate::entity::{EventRecord, Stored};
 use crate::handle::Routed;
 use crate::keys::{self, Listed};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tandem_domain::call;
 use tandem_domain::campaign;
 use tandem_domain::codec;
-use tandem_domain::customer::History;
+use tandem_domain::customer::{self, Customer};
 use tandem_domain::id::{CallId, CampaignId, CompanyId, CustomerId, Entity};
 use tandem_domain::retry::Disposition;
 use tandem_domain::row::{
@@ -269,19 +269,25 @@ pub async fn events<M: Routed>(
     limit: usize,
 ) -> Result<Vec<(u64, M::Event)>, QueryError> {
     let first = from.max(1);
+    let limit = limit.clamp(1, PAGE_MAX);
+    // A record is found under the number of its last event, so the first of the range has the first event.
     let (begin, end) = keys::entity_events(e, first);
-    let range = Range { begin, end, limit: limit.clamp(1, PAGE_MAX), reverse: false };
-    let rows = store.begin().range(range, Read::Snapshot).await?;
-    (first..)
-        .zip(rows)
-        .map(|(number, (key, value))| {
-            // Events are numbered without gaps: anything else is damage.
-            if key.as_ref() != keys::event(e, number).as_slice() {
-                return Err(damaged(format!("event {number} is missing")));
-            }
-            Ok((number, codec::decode(&value).map_err(damaged)?))
-        })
-        .collect()
+    let rows = store.begin().range(Range { begin, end, limit, reverse: false }, Read::Snapshot).await?;
+    let mut events = Vec::with_capacity(rows.len());
+    let mut last = None;
+    for (key, value) in rows {
+        let record: EventRecord<M::Event> = codec::decode(&value).map_err(damaged)?;
+        let number = keys::event_number(&key).map_err(damaged)?;
+        let before = number.saturating_sub(record.events.len() as u64);
+        // Events are numbered without gaps: anything else is damage.
+        if last.map_or(before >= first, |last| before != last) {
+            return Err(damaged(format!("event {} is missing", last.map_or(first, |last| last + 1))));
+        }
+        last = Some(number);
+        events.extend((before + 1..).zip(record.events).filter(|(number, _)| *number >= first));
+    }
+    events.truncate(limit);
+    Ok(events)
 }
 
 /// What was said in a call, in order: (number, turn).
@@ -301,7 +307,8 @@ pub async fn turns(
     Ok(Page { items, next })
 }
 
-/// A person's history, newest first.
+/// A person's history, newest first: their events with their numbers. The cursor is the number of the
+/// oldest that was shown, 8 bytes big-endian.
 ///
 /// # Errors
 /// As [`calls`].
@@ -311,11 +318,21 @@ pub async fn history(
     customer: CustomerId,
     after: Option<&[u8]>,
     limit: usize,
-) -> Result<Page<History>, QueryError> {
-    let prefix = keys::list_prefix(company, Listed::History(customer));
-    let (rows, next) = scan(&mut *store.begin(), &prefix, (None, None), after, limit, true).await?;
-    let items = rows.iter().map(|(_, v)| codec::decode(v)).collect::<Result<_, _>>().map_err(damaged)?;
-    Ok(Page { items, next })
+) -> Result<Page<(u64, customer::Event)>, QueryError> {
+    let person = Entity::customer(company, customer);
+    let before = match after {
+        Some(cursor) => u64::from_be_bytes(cursor.try_into().map_err(|_| QueryError::BadCursor)?),
+        None => stored::<Customer>(store, person).await?.map_or(0, |(events, _)| events) + 1,
+    };
+    let limit = limit.clamp(1, PAGE_MAX);
+    let first = before.saturating_sub(limit as u64).max(1);
+    if first >= before {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    let mut items = events::<Customer>(store, person, first, limit).await?;
+    items.retain(|(number, _)| *number < before);
+    items.reverse();
+    Ok(Page { items, next: (first > 1).then(|| first.to_be_bytes().to_vec()) })
 }
 
 /// Permits that are held: one for each attempt alive.

@@ -96,3 +96,20 @@ async fn a_full_node_refuses_whoever_is_not_in_memory_and_has_room_again_soon() 
         assert!(handle.entities() <= MAX);
     }
 }
+
+/// The first thing that is ever asked of somebody, under a key, changes nothing of theirs; the key is known all the same
+/// when they come back from the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_used_with_a_stranger_is_remembered() {
+    let carrier = Carrier::new(|_| Act::Answer);
+    let world = World::start_with(carrier, |o| (o.idle_ms, o.settled_ms) = (HOUR_MS, 50)).await;
+    let company = world.company(Limits::default()).await;
+    let (handle, to) = (world.handle(), stranger(company, 7));
+    let command = Command::DoNotCall { source: DncSource::List, call: None };
+    let key = Some(tandem_actors::Key { key: [3; 16], request: [4; 16] });
+    let first = handle.send::<Customer>(to, command.clone(), key).await.expect("entered");
+    assert!(!first.replayed);
+    eventually("they leave", || handle.entities() <= 2).await;
+    let again = handle.send::<Customer>(to, command, key).await.expect("entered");
+    assert!(again.replayed);
+}

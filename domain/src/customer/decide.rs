@@ -2,7 +2,7 @@
 
 use super::Customer;
 use super::command::{Command, Enrich, Known, Reply};
-use super::event::{Entry, Event, History, State, Status, TAGS_MAX, What, evolve};
+use super::event::{Event, State, Status, TAGS_MAX, What, evolve};
 use crate::id::{CallId, CustomerId, Entity};
 use crate::machine::{Context, Decision, Machine, Rejection};
 use crate::row::{ConsentEntry, DncEntry, Fact, RowKey, RowWrite};
@@ -57,12 +57,7 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// One event and its one row of history.
-    fn record(&mut self, what: What, entry: Entry) {
-        let no = self.s.history;
-        let me = self.cx.me;
-        let key = RowKey::CustomerHistory { company: me.company, customer: CustomerId(me.id), no };
-        self.rows.push(RowWrite::set(key, &History { at: self.cx.now, entry }));
+    fn record(&mut self, what: What) {
         let event = Event { at: self.cx.now, what };
         evolve(&mut self.s, &event);
         self.events.push(event);
@@ -75,12 +70,12 @@ impl Draft<'_> {
         let (company, customer) = (self.cx.me.company, CustomerId(self.cx.me.id));
         let dnc: Option<DncEntry> = self.cx.facts.row(&RowKey::Dnc { company, customer })?;
         let consent: Option<ConsentEntry> = self.cx.facts.row(&RowKey::Consent { company, customer })?;
-        self.record(What::Created { phone: phone.clone(), last4 }, Entry::CustomerCreated);
+        self.record(What::Created { phone: phone.clone(), last4 });
         if let Some(DncEntry { source, .. }) = dnc {
-            self.record(What::DoNotCall { source }, Entry::DoNotCall { source });
+            self.record(What::DoNotCall { source });
         }
         if let Some(ConsentEntry { basis, revoked_at: None, .. }) = consent {
-            self.record(What::Consented { basis }, Entry::ConsentGiven { basis });
+            self.record(What::Consented { basis });
         }
         Ok(())
     }
@@ -110,7 +105,7 @@ pub(super) fn decide(
             if !seen {
                 counted = true;
                 d.rows.push(RowWrite::mark(key));
-                d.record(What::Recognised { call: r.call }, Entry::CallStarted { call: r.call });
+                d.record(What::Recognised { call: r.call });
             }
         }
         Command::CallEnded(c) => {
@@ -120,36 +115,34 @@ pub(super) fn decide(
             if counted {
                 d.rows.push(RowWrite::mark(key));
             }
-            let what =
-                What::CallEnded { call: c.call, disposition: c.disposition, talk_ms: c.talk_ms, counted };
-            let entry = Entry::CallCompleted {
+            d.record(What::CallEnded {
                 call: c.call,
                 direction: c.direction,
                 disposition: c.disposition,
                 attempts: c.attempts,
                 talk_ms: c.talk_ms,
-            };
-            d.record(what, entry);
+                counted,
+            });
         }
         Command::DoNotCall { source, call } => {
             // A person who never called can ask not to be called: the entry needs no customer.
             let entry = DncEntry { at: cx.now, source: *source, call: *call };
             d.rows.push(RowWrite::set(RowKey::Dnc { company, customer }, &entry));
             if returning && !s.do_not_call {
-                d.record(What::DoNotCall { source: *source }, Entry::DoNotCall { source: *source });
+                d.record(What::DoNotCall { source: *source });
             }
         }
         Command::AllowCalls => {
             d.rows.push(RowWrite::clear(RowKey::Dnc { company, customer }));
             if returning && s.do_not_call {
-                d.record(What::CallsAllowed, Entry::CallsAllowed);
+                d.record(What::CallsAllowed);
             }
         }
         Command::Consent { basis } => {
             let entry = ConsentEntry { at: cx.now, basis: *basis, revoked_at: None };
             d.rows.push(RowWrite::set(RowKey::Consent { company, customer }, &entry));
             if returning {
-                d.record(What::Consented { basis: *basis }, Entry::ConsentGiven { basis: *basis });
+                d.record(What::Consented { basis: *basis });
             }
         }
         Command::RevokeConsent => {
@@ -157,7 +150,7 @@ pub(super) fn decide(
             let entry = ConsentEntry { at: cx.now, basis, revoked_at: Some(cx.now) };
             d.rows.push(RowWrite::set(RowKey::Consent { company, customer }, &entry));
             if returning {
-                d.record(What::ConsentRevoked, Entry::ConsentRevoked);
+                d.record(What::ConsentRevoked);
             }
         }
         _ if !returning => return Err(Rejection::NotFound("customer")),
@@ -165,7 +158,7 @@ pub(super) fn decide(
         Command::Note { text } if text.0.len() > NOTE_BYTES_MAX => {
             return Err(Rejection::invalid("text", "a note takes at most 16 kB"));
         }
-        Command::Note { text } => d.record(What::Noted, Entry::NoteAdded { text: text.clone() }),
+        Command::Note { text } => d.record(What::Noted { text: text.clone() }),
         Command::Get => {}
     }
     let reply = Reply::Known(Box::new(Known { state: d.s, returning, counted }));
@@ -190,11 +183,7 @@ fn enrich(d: &mut Draft<'_>, e: &Enrich) -> Result<(), Rejection> {
     if e.person.as_ref().is_some_and(|p| p.0.len() > 2_000) {
         return Err(Rejection::invalid("person", "name, e-mail and address take at most 2000 bytes"));
     }
-    let entry = match e.status {
-        Some(to) if to != d.s.status => Entry::StatusChanged { to },
-        _ => Entry::CustomerUpdated,
-    };
-    let what = What::Enriched { status: e.status, person: e.person.clone(), tags: e.tags.clone() };
-    d.record(what, entry);
+    let status = e.status.filter(|to| *to != d.s.status);
+    d.record(What::Enriched { status, person: e.person.clone(), tags: e.tags.clone() });
     Ok(())
 }

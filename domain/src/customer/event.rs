@@ -62,7 +62,7 @@ pub struct State {
     pub last_disposition: Option<Disposition>,
     pub do_not_call: bool,
     pub consent: Option<ConsentBasis>,
-    /// History rows written so far.
+    /// Events so far: the length of the person's history.
     pub history: u32,
 }
 
@@ -84,10 +84,13 @@ pub enum What {
     /// `counted` unless the call was counted when it came in.
     CallEnded {
         call: CallId,
+        direction: Direction,
         disposition: Disposition,
+        attempts: u16,
         talk_ms: Millis,
         counted: bool,
     },
+    /// What stays as it was is `None`.
     Enriched {
         status: Option<Status>,
         person: Option<Sealed>,
@@ -101,17 +104,13 @@ pub enum What {
         basis: ConsentBasis,
     },
     ConsentRevoked,
-    Noted,
+    Noted {
+        text: Sealed,
+    },
 }
 
-/// One row of a person's append-only history.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct History {
-    pub at: Millis,
-    pub entry: Entry,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// An event as a person's history shows it.
+#[derive(Clone, PartialEq, Debug)]
 pub enum Entry {
     CustomerCreated,
     CallStarted {
@@ -139,6 +138,25 @@ pub enum Entry {
     NoteAdded {
         text: Sealed,
     },
+}
+
+impl From<What> for Entry {
+    fn from(what: What) -> Self {
+        match what {
+            What::Created { .. } => Entry::CustomerCreated,
+            What::Recognised { call } => Entry::CallStarted { call },
+            What::CallEnded { call, direction, disposition, attempts, talk_ms, counted: _ } => {
+                Entry::CallCompleted { call, direction, disposition, attempts, talk_ms }
+            }
+            What::Enriched { status: Some(to), .. } => Entry::StatusChanged { to },
+            What::Enriched { status: None, .. } => Entry::CustomerUpdated,
+            What::DoNotCall { source } => Entry::DoNotCall { source },
+            What::CallsAllowed => Entry::CallsAllowed,
+            What::Consented { basis } => Entry::ConsentGiven { basis },
+            What::ConsentRevoked => Entry::ConsentRevoked,
+            What::Noted { text } => Entry::NoteAdded { text },
+        }
+    }
 }
 
 impl Entry {
@@ -206,8 +224,7 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
         What::CallsAllowed => s.do_not_call = false,
         What::Consented { basis } => s.consent = Some(*basis),
         What::ConsentRevoked => s.consent = None,
-        What::Noted => {}
+        What::Noted { .. } => {}
     }
-    // Every event but the first has exactly one history row.
     s.history += 1;
 }

@@ -2,9 +2,10 @@
 
 use super::{choices, person, time};
 use crate::grpc::error::Violation;
-use tandem_domain::customer::{Entry, History, State};
+use tandem_domain::customer::{Entry, State};
 use tandem_domain::id::CustomerId;
 use tandem_domain::row::Person;
+use tandem_domain::time::Millis;
 use tandem_proto::v1;
 use v1::history_entry::What;
 
@@ -62,8 +63,8 @@ pub fn changed(base: Person, message: &v1::UpdateCustomerRequest) -> Result<Opti
 }
 
 /// `note` is the opened text of a note.
-pub fn history_entry(number: u32, row: &History, note: Option<String>) -> v1::HistoryEntry {
-    let what = match &row.entry {
+pub fn history_entry(number: u32, at: Millis, entry: &Entry, note: Option<String>) -> v1::HistoryEntry {
+    let what = match entry {
         Entry::CustomerCreated => What::CustomerCreated(v1::CustomerCreated {}),
         Entry::CallStarted { call } => What::CallStarted(v1::CallStarted { call_id: call.to_string() }),
         Entry::CallCompleted { call, direction, disposition, attempts, talk_ms } => {
@@ -89,7 +90,7 @@ pub fn history_entry(number: u32, row: &History, note: Option<String>) -> v1::Hi
         Entry::ConsentRevoked => What::ConsentRevoked(v1::ConsentRevoked {}),
         Entry::NoteAdded { .. } => What::NoteAdded(v1::NoteAdded { text: note.unwrap_or_default() }),
     };
-    v1::HistoryEntry { number, at: Some(time::timestamp(row.at)), what: Some(what) }
+    v1::HistoryEntry { number, at: Some(time::timestamp(at)), what: Some(what) }
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use super::error::Violation;
 use super::page::{self, Mark};
 use super::room::{Admitted, Named, Room, Someone, id, key, open_person, query_failed, vault_failed};
 use std::sync::Arc;
-use tandem_actors::query::{self, Page};
+use tandem_actors::Answer;
+use tandem_actors::query;
 use tandem_actors::vault::PersonKey;
-use tandem_actors::{Answer, keys};
 use tandem_domain::company::Scope;
-use tandem_domain::customer::{Command, Customer, Enrich, Entry, History, Known, Reply, State};
+use tandem_domain::customer::{self, Command, Customer, Enrich, Entry, Known, Reply, State};
 use tandem_domain::id::{CallId, CompanyId, CustomerId, Entity};
 use tandem_domain::row::{DncEntry, DncSource, RowKey};
 use tandem_proto::v1;
@@ -108,7 +108,7 @@ impl Customers {
         self.0.read::<Customer>(Entity::customer(company, customer)).await?;
         let rows = query::history(self.0.store(), company, customer, after.as_deref(), size).await;
         let rows = rows.map_err(query_failed)?;
-        let entries = disclose_history(&self.0.key_of(company, customer).await?, &rows)?;
+        let entries = disclose_history(&self.0.key_of(company, customer).await?, rows.items)?;
         Ok(v1::GetHistoryResponse { entries, next_page_token: mark.token(rows.next) })
     }
 
@@ -152,23 +152,21 @@ fn known(reply: Reply) -> Known {
     *known
 }
 
-/// Rows come newest first and are numbered from 0 without gaps, so the last of a page has the number
-/// that its cursor holds, or 0.
-fn disclose_history(key: &PersonKey, rows: &Page<History>) -> Result<Vec<v1::HistoryEntry>, Status> {
-    let last = match &rows.next {
-        None => 0,
-        Some(next) => keys::Reader::new(next).u32().map_err(|_| page::bad_token())?,
-    };
-    let mut entries = Vec::with_capacity(rows.items.len());
-    for (number, row) in (last..).zip(rows.items.iter().rev()) {
-        let note = match &row.entry {
+fn disclose_history(
+    key: &PersonKey,
+    events: Vec<(u64, customer::Event)>,
+) -> Result<Vec<v1::HistoryEntry>, Status> {
+    let disclose = |(number, event): (u64, customer::Event)| {
+        let entry = Entry::from(event.what);
+        let note = match &entry {
             Entry::NoteAdded { text } => Some(key.open_text(text).map_err(vault_failed)?),
             _ => None,
         };
-        entries.push(convert::history_entry(number, row, note));
-    }
-    entries.reverse();
-    Ok(entries)
+        // Entries are numbered from 0.
+        let number = u32::try_from(number - 1).unwrap_or(u32::MAX);
+        Ok(convert::history_entry(number, event.at, &entry, note))
+    };
+    events.into_iter().map(disclose).collect()
 }
 
 #[tonic::async_trait]

@@ -2,6 +2,7 @@
 //! tables, and in tables. A reader holds the layers of its moment, so it waits for nobody, and
 //! nobody for it.
 
+use super::fingerprints::fingerprint;
 use super::memtable::{Memtable, Seen, Version};
 use super::tables::Arrangement;
 use crate::{Row, StoreError};
@@ -30,8 +31,8 @@ impl Layers {
     }
 
     pub fn get(&self, key: &[u8], state: u64) -> Result<Option<Bytes>, StoreError> {
-        let place = Version::seen_by(state, key);
-        match self.memtables().find_map(|memtable| memtable.get(&place)) {
+        let (fingerprint, place) = (fingerprint(key), Version::seen_by(state, key));
+        match self.memtables().find_map(|memtable| memtable.get(fingerprint, &place)) {
             Some(value) => Ok(value),
             None => self.tables.get(key, state),
         }
@@ -111,12 +112,15 @@ fn first_head(heads: &[Option<Result<Seen, StoreError>>], reverse: bool) -> Opti
 /// The layers of this moment.
 pub(super) struct Stack {
     current: Mutex<Arc<Layers>>,
+    memtable_bytes: u64,
 }
 
 impl Stack {
-    pub fn new(tables: Arrangement) -> Self {
-        let layers = Layers { newest: Arc::default(), closed: Vec::new(), tables: Arc::new(tables) };
-        Self { current: Mutex::new(Arc::new(layers)) }
+    /// A memtable is full with so many bytes.
+    pub fn new(tables: Arrangement, memtable_bytes: u64) -> Self {
+        let newest = Arc::new(Memtable::for_bytes(memtable_bytes));
+        let layers = Layers { newest, closed: Vec::new(), tables: Arc::new(tables) };
+        Self { current: Mutex::new(Arc::new(layers)), memtable_bytes }
     }
 
     pub fn current(&self) -> Arc<Layers> {
@@ -132,7 +136,8 @@ impl Stack {
         }
         let full = current.newest.clone();
         let closed = std::iter::once(&full).chain(&current.closed).cloned().collect();
-        *current = Arc::new(Layers { newest: Arc::default(), closed, tables: current.tables.clone() });
+        let newest = Arc::new(Memtable::for_bytes(self.memtable_bytes));
+        *current = Arc::new(Layers { newest, closed, tables: current.tables.clone() });
         Some(full)
     }
 

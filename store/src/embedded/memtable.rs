@@ -4,6 +4,7 @@
 //! group, and whoever walks over it would walk over all of them; so versions that no transaction
 //! can see are taken out as new ones come in.
 
+use super::filter::Filter;
 use super::fingerprints::FingerprintMap;
 use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
@@ -50,8 +51,8 @@ impl Version {
 }
 
 /// Written to by one thread, read by all.
-#[derive(Default)]
 pub(super) struct Memtable {
+    filter: Filter,
     rows: SkipMap<Version, Option<Bytes>>,
     bytes: AtomicU64,
 }
@@ -60,7 +61,15 @@ fn row_bytes(key: &[u8], value: Option<&Bytes>) -> u64 {
     (key.len() + value.map_or(0, Bytes::len)) as u64 + ROW_OVERHEAD_BYTES
 }
 
+/// Bytes of a row, about, for as long as it is not known.
+const ROW_BYTES: u64 = 256;
+
 impl Memtable {
+    /// One that is full with so many bytes.
+    pub fn for_bytes(bytes: u64) -> Self {
+        Self { filter: Filter::for_rows(bytes / ROW_BYTES), rows: SkipMap::new(), bytes: AtomicU64::new(0) }
+    }
+
     /// Bytes of memory, about.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
@@ -71,7 +80,9 @@ impl Memtable {
     }
 
     /// Of a key that comes twice in a group, the last row counts.
-    pub fn insert(&self, sequence: u64, key: Bytes, value: Option<Bytes>) {
+    pub fn insert(&self, sequence: u64, row: NewRow) {
+        let NewRow { fingerprint, key, value } = row;
+        self.filter.insert(fingerprint);
         self.bytes.fetch_add(row_bytes(&key, value.as_ref()), Relaxed);
         self.rows.insert(Version { key, sequence }, value);
     }
@@ -87,7 +98,10 @@ impl Memtable {
     }
 
     /// The value of a key as of a state. The outer `None`: this memtable does not know the key.
-    pub fn get(&self, place: &Version) -> Option<Option<Bytes>> {
+    pub fn get(&self, fingerprint: u64, place: &Version) -> Option<Option<Bytes>> {
+        if !self.filter.may_have(fingerprint) {
+            return None;
+        }
         let row = self.rows.lower_bound(std::ops::Bound::Included(place))?;
         (row.key().key == place.key).then(|| row.value().clone())
     }
@@ -181,7 +195,7 @@ impl Versions {
                 }
                 *last = Last { newest: sequence, before: last.newest };
             }
-            memtable.insert(sequence, row.key, row.value);
+            memtable.insert(sequence, row);
         }
     }
 
@@ -203,6 +217,7 @@ fn remove_covered(memtable: &Memtable, key: &Bytes, last: Last) {
 mod tests {
     use super::*;
     use crate::conformance::random::Random;
+    use crate::embedded::fingerprints::fingerprint;
     use std::collections::BTreeMap;
 
     fn put(
@@ -218,13 +233,13 @@ mod tests {
     }
 
     fn seen(memtable: &Memtable, key: &str, state: u64) -> Option<String> {
-        let value = memtable.get(&Version::seen_by(state, key.as_bytes()))?;
+        let value = memtable.get(7, &Version::seen_by(state, key.as_bytes()))?;
         value.map(|value| String::from_utf8_lossy(&value).into_owned())
     }
 
     #[test]
     fn a_key_keeps_two_versions_where_nobody_needs_more() {
-        let (memtable, mut versions) = (Memtable::default(), Versions::default());
+        let (memtable, mut versions) = (Memtable::for_bytes(100_000), Versions::default());
         for sequence in 1..=100 {
             put(&mut versions, &memtable, sequence, sequence, 7, "k");
             assert_eq!(seen(&memtable, "k", sequence + 1), Some(sequence.to_string()));
@@ -237,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_an_old_state_sees_is_kept() {
-        let (memtable, mut versions) = (Memtable::default(), Versions::default());
+        let (memtable, mut versions) = (Memtable::for_bytes(100_000), Versions::default());
         for sequence in 1..=10 {
             // From the fifth on, someone looks at the state below the fifth.
             put(&mut versions, &memtable, sequence, sequence.min(5), 7, "k");
@@ -248,7 +263,7 @@ mod tests {
 
     #[test]
     fn keys_that_share_a_fingerprint_do_not_lose_rows() {
-        let (memtable, mut versions) = (Memtable::default(), Versions::default());
+        let (memtable, mut versions) = (Memtable::for_bytes(100_000), Versions::default());
         for sequence in 1..=10 {
             let key = if sequence % 3 == 0 { "a" } else { "b" };
             put(&mut versions, &memtable, sequence, sequence, 7, key);
@@ -261,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_group_that_writes_both_of_a_shared_fingerprint_keeps_both() {
-        let (memtable, mut versions) = (Memtable::default(), Versions::default());
+        let (memtable, mut versions) = (Memtable::for_bytes(100_000), Versions::default());
         for sequence in 1..=3 {
             put(&mut versions, &memtable, sequence, sequence, 7, "a");
             put(&mut versions, &memtable, sequence, sequence, 7, "b");
@@ -275,7 +290,7 @@ mod tests {
     fn every_state_reads_as_it_was() {
         for seed in 0..50 {
             let mut random = Random::new(seed);
-            let memtable = Memtable::default();
+            let memtable = Memtable::for_bytes(100_000);
             let mut states: Vec<BTreeMap<Vec<u8>, Option<Bytes>>> = vec![BTreeMap::new()];
             for sequence in 1..40u64 {
                 let mut rows = states[sequence as usize - 1].clone();
@@ -283,7 +298,8 @@ mod tests {
                     let key = vec![b'a' + random.below(8) as u8];
                     let value =
                         (!random.one_in(4)).then(|| Bytes::from(random.number().to_le_bytes().to_vec()));
-                    memtable.insert(sequence, key.clone().into(), value.clone());
+                    let (fingerprint, stored) = (fingerprint(&key), value.clone());
+                    memtable.insert(sequence, NewRow { fingerprint, key: key.clone().into(), value: stored });
                     rows.insert(key, value);
                 }
                 states.push(rows);
@@ -291,7 +307,8 @@ mod tests {
             for (newest, rows) in states.iter().enumerate() {
                 let state = newest as u64 + 1;
                 for key in b'a'..=b'i' {
-                    assert_eq!(memtable.get(&Version::seen_by(state, &[key])), rows.get(&vec![key]).cloned());
+                    let found = memtable.get(fingerprint(&[key]), &Version::seen_by(state, &[key]));
+                    assert_eq!(found, rows.get(&vec![key]).cloned());
                 }
                 let (begin, end) = ([b'a' + random.below(8) as u8], [b'j']);
                 let expected: Vec<Seen> = rows

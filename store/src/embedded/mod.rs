@@ -10,6 +10,7 @@ mod committer;
 mod directory;
 mod engine;
 mod failure;
+mod filter;
 mod fingerprints;
 mod group;
 mod journal;
@@ -34,8 +35,10 @@ use background::{Background, Closed};
 use committer::Committer;
 use directory::Directory;
 use engine::Engine;
+use fingerprints::fingerprint;
 use journal::Recovered;
 use layers::Stack;
+use memtable::NewRow;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -102,7 +105,7 @@ impl Options {
         let tables = Arc::new(Tables::open(&self, &directory.tables())?);
         let (journal, recovered) =
             journal::open(&directory.journal(), directory.salt, tables.persisted(), journal_files)?;
-        let stack = Arc::new(Stack::new(tables.arrangement()?));
+        let stack = Arc::new(Stack::new(tables.arrangement()?, self.memtable_bytes));
         let closed = replay(&recovered, &directory, &stack, self.memtable_bytes)?;
         let engine = Arc::new(Engine::new(self, View::new(recovered.last, stack.current())));
         let nudge = Box::new({
@@ -134,7 +137,8 @@ fn replay(
     for group in &recovered.groups {
         let layers = stack.current();
         for (key, value) in group.rows(&directory.journal())? {
-            layers.newest().insert(group.sequence, key, value);
+            let fingerprint = fingerprint(&key);
+            layers.newest().insert(group.sequence, NewRow { fingerprint, key, value });
         }
         if layers.newest().bytes() >= memtable_bytes {
             closed.extend(close(group.sequence));

@@ -96,12 +96,11 @@ impl Transaction for Optimistic {
         Ok(rows)
     }
 
-    fn set(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.overlay.set(key, value);
-    }
-
-    fn clear(&mut self, key: Vec<u8>) {
-        self.overlay.clear(key);
+    fn write(&mut self, key: Bytes, value: Option<Bytes>) {
+        match value {
+            Some(value) => self.overlay.set(key, value),
+            None => self.overlay.clear(key),
+        }
     }
 
     fn clear_range(&mut self, begin: Vec<u8>, end: Vec<u8>) {

@@ -46,6 +46,9 @@ async fn voices_and_words_go_both_ways() {
     talk.transcript("Who is there?");
     world.until(&taken, "the caller's turn", |state| state.turns == 2).await;
     talk.response("Acme.");
+    talk.audio("QUJD", 2);
+    // The line ends after the bridge has heard of it; the two come by ways of their own.
+    assert_eq!(line.ordered().await, media("QUJD"));
     line.frame(Frame::Dtmf { digit: '1' }).await;
     line.frame(Frame::Stop).await;
     let over = |state: &tandem_domain::call::State| state.live.as_ref().is_some_and(|live| !live.media_open);

@@ -4,10 +4,10 @@ use crate::world::World;
 use crate::world::setup::{person, phone, plain};
 use tandem_domain::call::{CarrierStep, Command, Plan};
 use tandem_domain::campaign::Limits;
-use tandem_domain::customer::{self, Entry, History, Recognise};
+use tandem_domain::customer::{self, Entry, Recognise};
 use tandem_domain::id::CallId;
 use tandem_domain::retry::{Disposition, Outcome};
-use tandem_domain::row::{ConsentBasis, DncSource, Priority, RowKey};
+use tandem_domain::row::{ConsentBasis, DncSource, Priority};
 
 fn opted_out() -> World {
     let mut w = World::ordinary(Limits::default());
@@ -23,10 +23,8 @@ fn knows_it(w: &World) {
     let s = &w.customers[&person(2)].state;
     assert!(s.do_not_call, "{s:?}");
     assert_eq!(s.consent, Some(ConsentBasis::Written));
-    let first: Vec<_> = (0..s.history)
-        .map(|no| RowKey::CustomerHistory { company: w.company, customer: person(2), no })
-        .map(|row| w.rows.get::<History>(&row).expect("a row of history").entry)
-        .collect();
+    let log = &w.customers[&person(2)].log;
+    let first: Vec<_> = log.iter().map(|event| Entry::from(event.what.clone())).collect();
     assert_eq!(first[0], Entry::CustomerCreated);
     assert_eq!(first[1], Entry::DoNotCall { source: DncSource::List });
     assert_eq!(first[2], Entry::ConsentGiven { basis: ConsentBasis::Written });
