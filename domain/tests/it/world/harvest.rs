@@ -10,7 +10,7 @@ use tandem_domain::{call, campaign, company, customer};
 
 use super::entity::Home;
 
-/// The folder of golden files that a value belongs to, and which variant it is.
+/// The golden file that a value belongs to, and which variant it is.
 pub type Filed = (&'static str, &'static str);
 
 /// The shortest and the longest value of each variant of each stored type.
@@ -152,10 +152,6 @@ impl Harvest {
             RowKey::CustomerKey { .. } => "row-customer-key",
             RowKey::Turn { .. } => "row-turn",
             RowKey::ApiKey { .. } => "row-api-key",
-            RowKey::CustomerHistory { .. } => {
-                let history: customer::History = codec::decode(bytes).expect("what was written reads");
-                return self.file(("row-customer-history", names::history(&history.entry)), bytes.clone());
-            }
             RowKey::Counted { .. }
             | RowKey::CallByTime { .. }
             | RowKey::CallByCampaign { .. }
