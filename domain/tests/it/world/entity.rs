@@ -54,6 +54,7 @@ pub trait Home:
     Machine<
         State: super::harvest::Kept,
         Event: super::harvest::Kept,
+        Reply: super::harvest::Kept,
         Command: Into<tandem_domain::effect::Command>,
     >
 {

@@ -72,6 +72,30 @@ impl Kept for company::State {
     }
 }
 
+impl Kept for call::Reply {
+    fn filed(&self) -> Filed {
+        ("call-reply", names::call_reply(self))
+    }
+}
+
+impl Kept for campaign::Reply {
+    fn filed(&self) -> Filed {
+        ("campaign-reply", names::campaign_reply(self))
+    }
+}
+
+impl Kept for customer::Reply {
+    fn filed(&self) -> Filed {
+        ("customer-reply", names::customer_reply(self))
+    }
+}
+
+impl Kept for company::Reply {
+    fn filed(&self) -> Filed {
+        ("company-reply", names::company_reply(self))
+    }
+}
+
 impl Kept for Command {
     fn filed(&self) -> Filed {
         match self {
@@ -126,6 +150,7 @@ impl Harvest {
     pub fn decided<M: Home>(&mut self, after: &M::State, decision: &Decision<M>) {
         decision.events.iter().for_each(|event| self.keep(event));
         self.keep(after);
+        self.keep(&decision.reply);
         decision.rows.iter().for_each(|row| self.row(row));
         for effect in &decision.effects {
             self.keep(effect);

@@ -5,6 +5,9 @@
 //!
 //! How a format changes stands in `docs/formats.md`.
 
+pub mod names;
+mod parts;
+
 use crate::totality::ask_everything;
 use crate::world::draw::any_step;
 use crate::world::harvest::Harvest;
@@ -28,158 +31,6 @@ const WALKS: usize = 600;
 /// Larger ones say no more.
 const BYTES_MAX: usize = 1_500;
 
-/// The names of all variants, and which one a value is: a new one does not compile until it is
-/// named here, and then it needs a line.
-macro_rules! variants {
-    ($list:ident, $of:ident, $type:ty, [$($name:ident),* $(,)?]) => {
-        pub const $list: &[&str] = &[$(stringify!($name)),*];
-        pub fn $of(value: &$type) -> &'static str {
-            #[allow(unused_imports)]
-            use $type as It;
-            match value {
-                $(It::$name { .. } => stringify!($name)),*
-            }
-        }
-    };
-}
-
-pub mod names {
-    use super::*;
-    variants!(
-        CALL,
-        call,
-        call::What,
-        [
-            Created,
-            Offered,
-            AttemptStarted,
-            Accepted,
-            OutcomeUnknown,
-            Initiated,
-            Ringing,
-            Answered,
-            Judged,
-            MediaOpened,
-            MediaClosed,
-            Said,
-            MessageLeft,
-            HangupRequested,
-            CheckPlanned,
-            Recorded,
-            AttemptEnded,
-            RetryPlanned,
-            Ended,
-            Annotated,
-        ]
-    );
-    variants!(
-        CAMPAIGN,
-        campaign,
-        campaign::What,
-        [
-            Created,
-            Configured,
-            Added,
-            Phase,
-            Shared,
-            AskedForMore,
-            Claimed,
-            Declined,
-            Released,
-            Finished,
-            Returned,
-            BackedOff,
-        ]
-    );
-    variants!(
-        CUSTOMER,
-        customer,
-        customer::What,
-        [Created, Recognised, CallEnded, Enriched, DoNotCall, CallsAllowed, Consented, ConsentRevoked, Noted,]
-    );
-    variants!(
-        COMPANY,
-        company,
-        company::What,
-        [Created, Updated, KeyAdded, KeyRevoked, Closed, Opened, Lent, Left,]
-    );
-    variants!(EFFECT, effect, Effect, [Dial, Instruct, Fetch, Find, Send]);
-    variants!(
-        CALL_COMMAND,
-        call_command,
-        call::Command,
-        [
-            Place,
-            Begin,
-            Step,
-            Dialed,
-            Reported,
-            Found,
-            Missing,
-            Amd,
-            Recorded,
-            Instructed,
-            Document,
-            MediaOpened,
-            MediaClosed,
-            Said,
-            Hangup,
-            Annotate,
-            Tick,
-        ]
-    );
-    variants!(
-        CAMPAIGN_COMMAND,
-        campaign_command,
-        campaign::Command,
-        [
-            Create,
-            Configure,
-            AddContacts,
-            Enqueue,
-            Start,
-            Pause,
-            Resume,
-            Stop,
-            Share,
-            Declined,
-            Released,
-            Finished,
-            Tick,
-        ]
-    );
-    variants!(
-        CUSTOMER_COMMAND,
-        customer_command,
-        customer::Command,
-        [Recognise, CallEnded, Enrich, DoNotCall, AllowCalls, Consent, RevokeConsent, Note, Get,]
-    );
-    variants!(
-        COMPANY_COMMAND,
-        company_command,
-        company::Command,
-        [Create, Update, AddKey, RevokeKey, Close, Open, Join, Leave, Shared, Get,]
-    );
-    variants!(
-        CALL_PHASE,
-        call_phase,
-        call::Phase,
-        [Absent, Queued, Dispatching, Unknown, Initiated, Ringing, InProgress, Reattaching, Ended,]
-    );
-    variants!(
-        CAMPAIGN_PHASE,
-        campaign_phase,
-        campaign::Phase,
-        [Absent, Draft, Starting, Running, Pausing, Paused, Resuming, Stopping, Stopped, Completed, Failed,]
-    );
-    variants!(
-        CUSTOMER_STATUS,
-        customer_status,
-        customer::Status,
-        [Absent, Placeholder, Lead, Customer, Inactive, Churned,]
-    );
-}
-
 /// A type that is stored.
 struct Stored {
     /// Its file.
@@ -188,6 +39,8 @@ struct Stored {
     variants: &'static [&'static str],
     /// Decoded, which of them it is, and encoded again.
     read: fn(&[u8]) -> Read,
+    /// A value of each, where they are not what walks meet.
+    values: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
 
 type Read = Result<(&'static str, Vec<u8>), DecodeError>;
@@ -197,9 +50,14 @@ fn again<T: DeserializeOwned + Serialize>(bytes: &[u8], of: impl Fn(&T) -> &'sta
     Ok((of(&value), codec::encode(&value)))
 }
 
+/// What walks meet.
+const fn met(name: &'static str, variants: &'static [&'static str], read: fn(&[u8]) -> Read) -> Stored {
+    Stored { name, variants, read, values: Vec::new }
+}
+
 macro_rules! row_value {
     ($name:literal, $type:ty) => {
-        Stored { name: $name, variants: &["value"], read: |b| again::<$type>(b, |_| "value") }
+        met($name, &["value"], |b| again::<$type>(b, |_| "value"))
     };
 }
 
@@ -216,64 +74,28 @@ fn command_of(of: &'static [&'static str], bytes: &[u8]) -> Read {
     })
 }
 
-const STORED: &[Stored] = &[
-    Stored {
-        name: "call-event",
-        variants: names::CALL,
-        read: |b| again::<call::Event>(b, |e| names::call(&e.what)),
-    },
-    Stored {
-        name: "campaign-event",
-        variants: names::CAMPAIGN,
-        read: |b| again::<campaign::Event>(b, |e| names::campaign(&e.what)),
-    },
-    Stored {
-        name: "customer-event",
-        variants: names::CUSTOMER,
-        read: |b| again::<customer::Event>(b, |e| names::customer(&e.what)),
-    },
-    Stored {
-        name: "company-event",
-        variants: names::COMPANY,
-        read: |b| again::<company::Event>(b, |e| names::company(&e.what)),
-    },
-    Stored { name: "effect", variants: names::EFFECT, read: |b| again::<Effect>(b, names::effect) },
-    Stored {
-        name: "call-command",
-        variants: names::CALL_COMMAND,
-        read: |b| command_of(names::CALL_COMMAND, b),
-    },
-    Stored {
-        name: "campaign-command",
-        variants: names::CAMPAIGN_COMMAND,
-        read: |b| command_of(names::CAMPAIGN_COMMAND, b),
-    },
-    Stored {
-        name: "customer-command",
-        variants: names::CUSTOMER_COMMAND,
-        read: |b| command_of(names::CUSTOMER_COMMAND, b),
-    },
-    Stored {
-        name: "company-command",
-        variants: names::COMPANY_COMMAND,
-        read: |b| command_of(names::COMPANY_COMMAND, b),
-    },
-    Stored {
-        name: "call-state",
-        variants: names::CALL_PHASE,
-        read: |b| again::<call::State>(b, |s| names::call_phase(&s.phase)),
-    },
-    Stored {
-        name: "campaign-state",
-        variants: names::CAMPAIGN_PHASE,
-        read: |b| again::<campaign::State>(b, |s| names::campaign_phase(&s.phase)),
-    },
-    Stored {
-        name: "customer-state",
-        variants: names::CUSTOMER_STATUS,
-        read: |b| again::<customer::State>(b, |s| names::customer_status(&s.status)),
-    },
-    Stored { name: "company-state", variants: &["value"], read: |b| again::<company::State>(b, |_| "value") },
+const MACHINES: &[Stored] = &[
+    met("call-event", names::CALL, |b| again::<call::Event>(b, |e| names::call(&e.what))),
+    met("campaign-event", names::CAMPAIGN, |b| again::<campaign::Event>(b, |e| names::campaign(&e.what))),
+    met("customer-event", names::CUSTOMER, |b| again::<customer::Event>(b, |e| names::customer(&e.what))),
+    met("company-event", names::COMPANY, |b| again::<company::Event>(b, |e| names::company(&e.what))),
+    met("effect", names::EFFECT, |b| again::<Effect>(b, names::effect)),
+    met("call-command", names::CALL_COMMAND, |b| command_of(names::CALL_COMMAND, b)),
+    met("campaign-command", names::CAMPAIGN_COMMAND, |b| command_of(names::CAMPAIGN_COMMAND, b)),
+    met("customer-command", names::CUSTOMER_COMMAND, |b| command_of(names::CUSTOMER_COMMAND, b)),
+    met("company-command", names::COMPANY_COMMAND, |b| command_of(names::COMPANY_COMMAND, b)),
+    met("call-state", names::CALL_PHASE, |b| again::<call::State>(b, |s| names::call_phase(&s.phase))),
+    met("campaign-state", names::CAMPAIGN_PHASE, |b| {
+        again::<campaign::State>(b, |s| names::campaign_phase(&s.phase))
+    }),
+    met("customer-state", names::CUSTOMER_STATUS, |b| {
+        again::<customer::State>(b, |s| names::customer_status(&s.status))
+    }),
+    met("company-state", &["value"], |b| again::<company::State>(b, |_| "value")),
+    met("call-reply", names::CALL_REPLY, |b| again::<call::Reply>(b, names::call_reply)),
+    met("campaign-reply", names::CAMPAIGN_REPLY, |b| again::<campaign::Reply>(b, names::campaign_reply)),
+    met("customer-reply", names::CUSTOMER_REPLY, |b| again::<customer::Reply>(b, names::customer_reply)),
+    met("company-reply", names::COMPANY_REPLY, |b| again::<company::Reply>(b, names::company_reply)),
     row_value!("row-dnc", row::DncEntry),
     row_value!("row-consent", row::ConsentEntry),
     row_value!("row-contacted", row::Contacted),
@@ -289,6 +111,10 @@ const STORED: &[Stored] = &[
     row_value!("row-turn", row::Turn),
     row_value!("row-api-key", row::ApiKeyValue),
 ];
+
+fn stored() -> impl Iterator<Item = &'static Stored> {
+    MACHINES.iter().chain(parts::PARTS)
+}
 
 /// A phase that no code leads to, or that is never stored.
 fn never_met(name: &str, variant: &str) -> bool {
@@ -364,19 +190,22 @@ fn rare(harvest: &mut Harvest) {
 
 fn write_missing() {
     let harvest = harvest();
-    for stored in STORED {
+    for stored in stored() {
         let path = file(stored);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder is made");
         let there: BTreeSet<String> = lines(stored).into_iter().map(|(variant, _)| variant).collect();
         let mut text = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut values = (stored.values)();
         for variant in stored.variants {
             let Some((short, long)) = harvest.of(stored.name, variant) else { continue };
-            if there.contains(*variant) || never_met(stored.name, variant) {
-                continue;
-            }
-            add_line(&mut text, variant, short);
+            values.push((*variant, short.to_vec()));
             if long != short {
-                add_line(&mut text, variant, long);
+                values.push((*variant, long.to_vec()));
+            }
+        }
+        for (variant, bytes) in values {
+            if !there.contains(variant) && !never_met(stored.name, variant) {
+                add_line(&mut text, variant, &bytes);
             }
         }
         std::fs::write(path, text).expect("written");
@@ -388,7 +217,7 @@ fn what_was_stored_by_released_versions_is_read_and_written_as_it_was() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         write_missing();
     }
-    for stored in STORED {
+    for stored in stored() {
         for (n, (variant, bytes)) in lines(stored).into_iter().enumerate() {
             let place = format!("{}, line {}", stored.name, n + 1);
             let (is, written) = (stored.read)(&bytes).unwrap_or_else(|e| panic!("{place}: {e}"));
@@ -401,7 +230,7 @@ fn what_was_stored_by_released_versions_is_read_and_written_as_it_was() {
 #[test]
 fn everything_that_is_stored_has_a_golden_value() {
     let mut missing = Vec::new();
-    for stored in STORED {
+    for stored in stored() {
         let there: BTreeSet<String> = lines(stored).into_iter().map(|(variant, _)| variant).collect();
         for variant in stored.variants {
             if !there.contains(*variant) && !never_met(stored.name, variant) {
