@@ -1,6 +1,6 @@
 //! The runtime that makes the machines of `tandem-domain` durable actors.
 //!
-//! A command reaches an entity's actor, the machine decides, the shard's committer makes the
+//! A command reaches an entity's actor, the machine decides, a committing lane makes the
 //! decision durable together with those of other entities, and only then is anyone told. What a
 //! decision orders from the outside world lies in an outbox, written in the same transaction.
 
@@ -11,6 +11,8 @@ mod dispatch;
 mod entity;
 mod error;
 mod faults;
+#[cfg(test)]
+mod golden;
 mod handle;
 pub mod keys;
 mod node;

@@ -24,7 +24,7 @@ use tandem_store::{CommitError, Read, Store};
 use tokio::sync::Semaphore;
 
 /// Version of the key layout.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// How a node runs its entities.
 pub struct Options {
@@ -143,9 +143,9 @@ impl Node {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Format {
-    layout: u32,
-    shards: u16,
+pub(crate) struct Format {
+    pub layout: u32,
+    pub shards: u16,
 }
 
 async fn check_format(store: &dyn Store, shards: u16) -> Result<(), StartError> {

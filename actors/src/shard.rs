@@ -1,4 +1,4 @@
-//! One shard: a part of all entities, with its owner's epoch, committer, clock and dispatcher.
+//! One shard: a part of all entities, with its owner's epoch, clock and dispatcher.
 //!
 //! The shard's actor supervises the entities' actors. An entity that dies comes back from the
 //! store with its next command. A room of the shard that dies takes the shard with it; the node

@@ -5,8 +5,8 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Version of the encoding below. A change of any stored type raises the version of that type
-/// through [`encode_as`] and keeps a reader for the older ones.
+/// Version of the encoding below. A changed type gets the next version, and a reader for what was
+/// written before: `docs/formats.md`.
 pub const VERSION: u8 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

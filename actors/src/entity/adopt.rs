@@ -21,9 +21,18 @@ use tandem_domain::time::Millis;
 
 /// [`super::EventRecord`], borrowed.
 #[derive(Serialize)]
-struct RecordRef<'a, E> {
-    events: &'a [E],
-    answered: Option<&'a ([u8; 16], Remembered)>,
+pub(crate) struct RecordRef<'a, E> {
+    pub events: &'a [E],
+    pub answered: Option<&'a ([u8; 16], Remembered)>,
+}
+
+/// [`super::Stored`], borrowed.
+#[derive(Serialize)]
+pub(crate) struct StoredRef<'a, S> {
+    pub events: u64,
+    pub sent: u64,
+    pub armed: Option<Millis>,
+    pub state: &'a S,
 }
 
 /// An answer that changes nothing still waits for the decisions it was based on.
@@ -51,16 +60,8 @@ pub(super) fn answer_in_order<M: Machine>(
 }
 
 pub(super) fn state_row<M: Machine>(me: Entity, loaded: &Loaded<M>, writes: &mut Writes) {
-    /// [`super::Stored`], borrowed.
-    #[derive(Serialize)]
-    struct Borrowed<'a, S> {
-        events: u64,
-        sent: u64,
-        armed: Option<Millis>,
-        state: &'a S,
-    }
     let Loaded { events, sent, armed, state, .. } = loaded;
-    let stored = Borrowed { events: *events, sent: *sent, armed: *armed, state };
+    let stored = StoredRef { events: *events, sent: *sent, armed: *armed, state };
     writes.set(&keys::entity_state(me), |out| codec::encode_into(out, &stored));
 }
 

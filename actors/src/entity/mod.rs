@@ -26,6 +26,8 @@ use tandem_domain::time::{Millis, SECOND};
 use tandem_store::StoreError;
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+pub(crate) use adopt::{RecordRef, StoredRef};
 pub(crate) use facts::Check;
 pub use memory::{EventRecord, Remembered};
 

@@ -144,10 +144,7 @@ impl Vault {
     /// An unknown company, or a failing store or key provider.
     pub async fn customer_id(&self, company: CompanyId, number: &Number) -> Result<CustomerId, VaultError> {
         let keys = self.company(company).await?;
-        let tag = hmac::sign(&keys.lookup, number.as_e164().as_bytes());
-        let mut id = [0u8; 16];
-        id.copy_from_slice(&tag.as_ref()[..16]);
-        Ok(CustomerId::from_bytes(id))
+        Ok(hashed(&keys.lookup, number))
     }
 
     /// Whether the keys of this company can be opened.
@@ -204,6 +201,13 @@ impl Vault {
         let mut tx = self.inner.store.begin();
         tx.get(key, Read::Snapshot).await.map_err(|e| VaultError::Store(e.to_string()))
     }
+}
+
+fn hashed(lookup: &hmac::Key, number: &Number) -> CustomerId {
+    let tag = hmac::sign(lookup, number.as_e164().as_bytes());
+    let mut id = [0u8; 16];
+    id.copy_from_slice(&tag.as_ref()[..16]);
+    CustomerId::from_bytes(id)
 }
 
 fn aead(key: &[u8]) -> Result<LessSafeKey, VaultError> {
@@ -308,5 +312,37 @@ mod tests {
         let a = seal(&key(1), &entropy, ana, b"x").unwrap();
         let b = seal(&key(1), &entropy, ana, b"x").unwrap();
         assert_ne!(a, b);
+    }
+
+    struct Fixed;
+
+    impl Entropy for Fixed {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), KeyError> {
+            bytes.fill(7);
+            Ok(())
+        }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// What is written in the stores of released versions must open for ever.
+    #[test]
+    fn what_is_sealed_is_sealed_as_ever() {
+        let ana = CustomerId::from_bytes([1; 16]);
+        let sealed = seal(&key(1), &Fixed, ana, b"+12025550100").unwrap();
+        assert_eq!(
+            hex(&sealed),
+            "070707070707070707070707a6c2d8943d9b849429ab3400c30da50d9f11de2f917a6a1357696502"
+        );
+    }
+
+    /// Another id for the same number would be another person, who has never opted out.
+    #[test]
+    fn a_person_has_the_same_id_as_ever() {
+        let lookup = hmac::Key::new(hmac::HMAC_SHA256, &[3; KEY_BYTES]);
+        let number = Number::parse("+12025550100", None).unwrap();
+        assert_eq!(hashed(&lookup, &number).to_string(), "765cfadc-696b-e744-a0e1-b908dd487f91");
     }
 }

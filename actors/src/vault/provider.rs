@@ -159,4 +159,14 @@ mod tests {
         std::fs::write(&path, "not a key").unwrap();
         assert!(matches!(FileKeys::open(&path, true), Err(KeyError::Malformed(_))));
     }
+
+    #[test]
+    fn what_was_sealed_with_a_key_file_opens_for_ever() {
+        let sealed = "eaf1297c49f55044e64bba8372a5bc1c177b4c78aa50f6075a37002ca95be1927e14";
+        let sealed: Vec<u8> = (0..sealed.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&sealed[i..i + 2], 16).unwrap())
+            .collect();
+        assert_eq!(FileKeys::from_bytes(&[7; 32]).unwrap(&sealed).unwrap(), b"secret");
+    }
 }

@@ -1,5 +1,6 @@
 //! The machines of one company run together in memory, against a carrier that misbehaves.
 
+mod golden;
 mod scenario;
 mod totality;
 mod transitions;

@@ -35,6 +35,10 @@ pub fn ask<M: Home>(w: &mut World, me: Entity, state: &M::State, command: &M::Co
                 M::evolve(&mut after, event);
             }
             survives_encoding(&after);
+            if let Some(harvest) = &mut w.harvest {
+                harvest.decided(&after, &decision);
+                harvest.keep(&command.clone().into());
+            }
             let _ = (M::wakeup(&after), M::exists(&after), M::is_final(&after));
         }
         Err(rejection) => {

@@ -50,7 +50,14 @@ pub fn survives_encoding<T: Serialize + DeserializeOwned + Debug>(value: &T) {
 }
 
 /// Where entities of a kind are kept, and what is looked at when they move.
-pub trait Home: Machine {
+pub trait Home:
+    Machine<
+        State: super::harvest::Kept,
+        Event: super::harvest::Kept,
+        Reply: super::harvest::Kept,
+        Command: Into<tandem_domain::effect::Command>,
+    >
+{
     fn kept(world: &mut World, id: Uuid) -> &mut Kept<Self>;
 
     /// Sees a decision before it is written.

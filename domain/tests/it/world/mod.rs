@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod draw;
 pub mod drive;
 pub mod entity;
+pub mod harvest;
 pub mod look;
 pub mod setup;
 pub mod step;
@@ -54,6 +55,8 @@ pub struct World {
     /// The day on which a limit of attempts was changed.
     pub lowered: Option<i32>,
     random: u64,
+    /// Values as they are stored, where somebody wants them.
+    pub harvest: Option<harvest::Harvest>,
     /// The newest decisions, for messages of failures.
     trace: VecDeque<String>,
 }
@@ -79,6 +82,7 @@ impl World {
             rounds: 0,
             lowered: None,
             random: seed,
+            harvest: None,
             trace: VecDeque::new(),
         }
     }
@@ -146,6 +150,9 @@ impl World {
         entity::survives_encoding(&after);
         self.coverage.moved::<M>(&before, command, &after);
         M::watch(self, me, &before, &after, &decision);
+        if let Some(harvest) = &mut self.harvest {
+            harvest.decided(&after, &decision);
+        }
         let kept = M::kept(self, me.id);
         kept.state = after;
         kept.log.extend(decision.events);
