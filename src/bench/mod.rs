@@ -41,8 +41,8 @@ pub struct BenchArgs {
     /// Connections to the node, shared by the workers of a workload.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub connections: u16,
-    /// Shards of the node: each has one writer, which packs what waits into one commit.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    /// Shards of the node, as `node.shards` of its configuration.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub shards: u16,
 }
 
