@@ -301,19 +301,26 @@ impl Shard {
         });
     }
 
-    /// The entity behind this actor is gone. Its last decisions are settled before a successor
-    /// may read the store.
-    fn entity_gone(self: &Arc<Self>, actor: ActorId) {
-        let shard = self.clone();
+    /// The entity behind this actor is gone. Its last decisions are settled before a successor may
+    /// read the store: one that went in peace has seen to that itself.
+    fn entity_gone(self: &Arc<Self>, actor: ActorId, in_peace: bool) {
         let entity = {
             let mut entities = self.entities.lock();
             let Some(e) = entities.by_actor.remove(&actor) else { return };
-            let stopping = matches!(entities.slots.get(&e), Some(Slot::Stopping(_)));
-            if !stopping {
-                entities.slots.insert(e, Slot::Stopping(Arc::new(Notify::new())));
+            match entities.slots.get(&e) {
+                Some(Slot::Stopping(gone)) if in_peace => {
+                    gone.notify_waiters();
+                    entities.slots.remove(&e);
+                    return;
+                }
+                Some(Slot::Stopping(_)) => {}
+                Some(Slot::Live(..)) | None => {
+                    entities.slots.insert(e, Slot::Stopping(Arc::new(Notify::new())));
+                }
             }
             e
         };
+        let shard = self.clone();
         self.spawn("entities", async move {
             shard.services.lanes.barrier(&shard).await;
             let slot = shard.entities.lock().slots.remove(&entity);
@@ -413,10 +420,10 @@ impl Actor for ShardActor {
         shard: &mut Arc<Shard>,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorTerminated(cell, ..) => shard.entity_gone(cell.get_id()),
+            SupervisionEvent::ActorTerminated(cell, ..) => shard.entity_gone(cell.get_id(), true),
             SupervisionEvent::ActorFailed(cell, why) => {
                 tracing::debug!(shard = shard.id, why = %why, "an entity has died");
-                shard.entity_gone(cell.get_id());
+                shard.entity_gone(cell.get_id(), false);
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }

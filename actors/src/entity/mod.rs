@@ -231,10 +231,11 @@ impl<M: Routed> Actor for EntityActor<M> {
     ) -> Result<(), ActorProcessingErr> {
         life.gauge.depth.fetch_sub(1, Ordering::Relaxed);
         match message {
-            Msg::Do(envelope) => life.execute(&myself, envelope).await,
-            Msg::Tick => life.tick(&myself).await,
+            // Boxed: an actor that waits for its next message does not keep room for deciding.
+            Msg::Do(envelope) => Box::pin(life.execute(&myself, envelope)).await,
+            Msg::Tick => Box::pin(life.tick(&myself)).await,
             Msg::Read(reply) => {
-                let result = life.read().await;
+                let result = Box::pin(life.read()).await;
                 drop(reply.send(result));
                 Ok(())
             }
