@@ -23,6 +23,8 @@ use tandem_domain::time::MINUTE;
 use tandem_store::{CommitError, Read, Store};
 use tokio::sync::Semaphore;
 
+/// In so many parts idle entities are looked for.
+const SWEEPS: usize = 16;
 /// Version of the key layout.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -76,7 +78,7 @@ impl Options {
             mailbox_max: 4_096,
             carrier_requests_max: 256,
             idle_ms: 120_000,
-            settled_ms: 1_000,
+            settled_ms: 2_000,
             entities_max: 1_000_000,
         }
     }
@@ -205,6 +207,8 @@ struct NodeState {
     name: String,
     shards: HashMap<ActorId, u16>,
     policies: HashMap<u16, RestartPolicy>,
+    /// The shard that idle entities have left last.
+    swept: usize,
 }
 
 impl NodeState {
@@ -235,11 +239,13 @@ impl Actor for NodeActor {
         let count = u16::try_from(services.shards.len())?;
         let ids: Vec<u16> = (0..count).collect();
         let epochs = claim(&*services.store, &ids, &name).await?;
-        let mut state = NodeState { services, name, shards: HashMap::new(), policies: HashMap::new() };
+        let mut state =
+            NodeState { services, name, shards: HashMap::new(), policies: HashMap::new(), swept: 0 };
         for (id, epoch) in ids.into_iter().zip(epochs) {
             state.start_shard(&myself, id, epoch).await?;
         }
-        let every = Duration::from_millis(state.services.settled_ms.clamp(50, 1_000));
+        let round = Duration::from_millis(state.services.settled_ms.clamp(50, 1_000));
+        let every = round / u32::try_from(SWEEPS.min(usize::from(count)).max(1))?;
         // The handle goes with the actor: it ends when the actor is gone.
         drop(myself.send_interval(every, || NodeMsg::Sweep));
         Ok(state)
@@ -253,8 +259,11 @@ impl Actor for NodeActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             NodeMsg::Sweep => {
-                for slot in &state.services.shards {
-                    if let Some(shard) = slot.read().as_ref() {
+                let shards = &state.services.shards;
+                // A few at a time, so that nobody waits for all those who leave at once.
+                for _ in 0..shards.len().div_ceil(SWEEPS) {
+                    state.swept = (state.swept + 1) % shards.len();
+                    if let Some(shard) = shards[state.swept].read().as_ref() {
                         shard.sweep();
                     }
                 }

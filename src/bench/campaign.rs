@@ -22,7 +22,11 @@ pub async fn run(
     let mut client = load.campaigns();
     let failed = |what: &'static str| move |e: tonic::Status| BenchError::of(what, e);
     let settings = v1::CampaignSettings {
-        limits: Some(v1::Limits { concurrency: Some(concurrency), ..Default::default() }),
+        limits: Some(v1::Limits {
+            concurrency: Some(concurrency),
+            calls_per_second: Some(0.0),
+            attempts_per_day: Some(0),
+        }),
         caller_ids: vec![CALLER_ID.into()],
         ..open_settings("null")
     };

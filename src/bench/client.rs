@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_proto::v1;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -136,14 +137,44 @@ impl Load {
 pub struct Tickets {
     next: Arc<AtomicU64>,
     total: u64,
-    started: Instant,
-    gap: Option<Duration>,
+    pace: Option<Pace>,
+}
+
+#[derive(Clone)]
+struct Pace {
+    started: std::time::Instant,
+    gap: Duration,
+    /// One for each number that is due and not taken.
+    due: Arc<Semaphore>,
+}
+
+impl Pace {
+    /// Counts from now. A thread of its own keeps it: the runtime's timers are a millisecond late.
+    fn start(rate: u32, total: u64) -> Pace {
+        let (started, due) = (std::time::Instant::now(), Arc::new(Semaphore::new(0)));
+        let pace = Pace { started, gap: Duration::from_secs_f64(1.0 / f64::from(rate)), due };
+        let Pace { gap, .. } = pace;
+        let waiting = Arc::downgrade(&pace.due);
+        std::thread::spawn(move || {
+            for n in 0..total {
+                std::thread::sleep(at(started, gap, n).saturating_duration_since(std::time::Instant::now()));
+                // Ends with those who wait.
+                let Some(due) = waiting.upgrade() else { return };
+                due.add_permits(1);
+            }
+        });
+        pace
+    }
+}
+
+fn at(started: std::time::Instant, gap: Duration, n: u64) -> std::time::Instant {
+    started + Duration::from_secs_f64(gap.as_secs_f64() * n as f64)
 }
 
 impl Tickets {
     pub fn new(total: u64, rate: u32) -> Tickets {
-        let gap = (rate > 0).then(|| Duration::from_secs_f64(1.0 / f64::from(rate)));
-        Tickets { next: Arc::default(), total, started: Instant::now(), gap }
+        let pace = (rate > 0).then(|| Pace::start(rate, total));
+        Tickets { next: Arc::default(), total, pace }
     }
 
     pub async fn take(&self) -> Option<(u64, Instant)> {
@@ -151,15 +182,11 @@ impl Tickets {
         if n >= self.total {
             return None;
         }
-        let due = match self.gap {
-            None => Instant::now(),
-            Some(gap) => {
-                let due = self.started + gap.mul_f64(n as f64);
-                tokio::time::sleep_until(due).await;
-                due
-            }
-        };
-        Some((n, due))
+        let Some(pace) = &self.pace else { return Some((n, Instant::now())) };
+        if let Ok(permit) = pace.due.acquire().await {
+            permit.forget();
+        }
+        Some((n, at(pace.started, pace.gap, n).into()))
     }
 }
 
