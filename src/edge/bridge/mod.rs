@@ -18,16 +18,18 @@ mod transcript;
 
 use super::live::{Here, Told};
 use super::media::{CarrierSocket, Gone, Heard};
+use super::options::Agents;
 use super::server::Edge;
 use super::tell::tell_call;
 use agent::{AgentLink, Happening};
 use playback::Playback;
 use recent::Recent;
+use std::sync::Arc;
 use tandem_actors::vault::{PersonKey, VaultError};
 use tandem_domain::agent::{AgentEnd, Opening, Speaker};
 use tandem_domain::call::{Command, Conversation, MediaEnd};
 use tandem_domain::id::Attempt;
-use tandem_providers::agent::AgentEvent;
+use tandem_providers::agent::{AgentEvent, VoiceAgent};
 use tandem_providers::twilio::media::Frame;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
@@ -94,8 +96,14 @@ where
 struct Ready {
     key: PersonKey,
     opening: Opening,
-    provider: std::sync::Arc<dyn tandem_providers::agent::VoiceAgent>,
+    provider: Arc<dyn VoiceAgent>,
     recent: Recent,
+}
+
+/// Whom a plan means. One that names nobody means the only one there is.
+fn provider_of<'a>(agents: &'a Agents, name: &str) -> Option<&'a Arc<dyn VoiceAgent>> {
+    let only = || agents.values().next().filter(|_| name.is_empty() && agents.len() == 1);
+    agents.get(name).or_else(only)
 }
 
 async fn prepare(held: &Held<'_>) -> Result<Ready, MediaEnd> {
@@ -104,7 +112,7 @@ async fn prepare(held: &Held<'_>) -> Result<Ready, MediaEnd> {
         let kind = kind.to_owned();
         MediaEnd::Agent(AgentEnd::Refused { code: 0, kind })
     };
-    let Some(provider) = edge.agents.get(&conversation.agent.provider) else {
+    let Some(provider) = provider_of(&edge.agents, &conversation.agent.provider) else {
         tracing::error!(%attempt, agent = conversation.agent.provider, "no voice agent of this name is configured");
         return Err(refused("unknown_provider"));
     };

@@ -67,6 +67,19 @@ async fn voices_and_words_go_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_names_no_provider_means_the_only_one() {
+    let mut world = World::start().await;
+    let taken = world.call_with(|config| config.plan.agent.provider.clear()).await;
+    let answer = world.document(&taken, &taken.sid).await;
+    let (stream, _) = connects(&answer.body);
+    let mut line = Line::begin(&world, &taken.sid, &stream).await;
+    let mut talk = world.talk().await;
+    talk.ready();
+    line.speak("f39/").await;
+    assert_eq!(talk.hears().await, "f39/");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_breaks_in_is_heard_at_once() {
     let mut world = World::start().await;
     let (taken, mut line, talk) = world.talking().await;
