@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod configured;
 pub mod demo;
 pub mod edge;
 pub mod grpc;

@@ -3,19 +3,20 @@
 mod find;
 
 use super::urls::{Callback, Urls};
+use crate::configured::Configured;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use tandem_actors::vault::VaultError;
-use tandem_actors::{PerformError, Performer, Vault};
-use tandem_domain::call::MachineAction;
+use tandem_actors::{PerformError, Performer, Vault, query};
+use tandem_domain::call::{Call, MachineAction};
 use tandem_domain::carrier::{
     AmdRequest, DialOutcome, DialRequest, Instruction, InstructionOutcome, RecordingRequest, Refusal,
     RefusalReason, Report,
 };
 use tandem_domain::effect::DialOrder;
-use tandem_domain::id::Attempt;
+use tandem_domain::id::{Attempt, Entity};
 use tandem_domain::sealed::Sealed;
 use tandem_domain::time::Millis;
 use tandem_providers::carrier::{Carrier, CarrierError};
@@ -27,6 +28,8 @@ pub type Carriers = BTreeMap<String, Arc<dyn Carrier>>;
 /// What the dispatcher of `tandem_actors` needs of the outside world, over the carriers' adapters.
 pub struct CarrierPerformer {
     carriers: Carriers,
+    /// Whom plans may name.
+    configured: Arc<Configured>,
     urls: Urls,
     vault: Vault,
     store: Arc<dyn Store>,
@@ -34,8 +37,14 @@ pub struct CarrierPerformer {
 
 impl CarrierPerformer {
     /// `urls` are the addresses that carriers call back; the server of [`super::serve`] answers there.
-    pub fn new(carriers: Carriers, urls: Urls, vault: Vault, store: Arc<dyn Store>) -> Self {
-        CarrierPerformer { carriers, urls, vault, store }
+    pub fn new(
+        carriers: Carriers,
+        configured: Arc<Configured>,
+        urls: Urls,
+        vault: Vault,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        CarrierPerformer { carriers, configured, urls, vault, store }
     }
 
     fn carrier(&self, name: &str) -> Option<&Arc<dyn Carrier>> {
@@ -44,6 +53,28 @@ impl CarrierPerformer {
             tracing::error!(carrier = name, "no carrier of this name is configured");
         }
         carrier
+    }
+
+    /// A call may have waited for longer than its voice agent is configured: nobody is dialed whom nobody would talk to.
+    async fn check_agent(&self, attempt: Attempt) -> Result<(), RefusalReason> {
+        let entity = Entity::call(attempt.company, attempt.call);
+        let stored = query::stored::<Call>(&*self.store, entity).await;
+        let state = match stored {
+            Ok(Some((_, state))) => state,
+            Ok(None) => {
+                tracing::error!(%attempt, "there is no call for an order to dial");
+                return Err(RefusalReason::Configuration);
+            }
+            Err(error) => {
+                tracing::error!(%attempt, %error, "the call to dial cannot be read");
+                // Nothing left this process, and the next try may fare better.
+                return Err(RefusalReason::Overloaded);
+            }
+        };
+        self.configured.check_provider(&state.plan.agent.provider).map_err(|why| {
+            tracing::error!(%attempt, %why, "a call is not dialed: nobody could talk to the person");
+            RefusalReason::Configuration
+        })
     }
 
     /// The order as the carrier is asked, or why it cannot be asked at all.
@@ -96,6 +127,9 @@ impl Performer for CarrierPerformer {
         let Some(carrier) = self.carrier(&order.carrier) else {
             return refused(RefusalReason::Configuration);
         };
+        if let Err(reason) = self.check_agent(order.attempt).await {
+            return refused(reason);
+        }
         match self.request(order).await {
             Ok(request) => carrier.dial(&request).await,
             Err(reason) => refused(reason),

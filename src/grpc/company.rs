@@ -50,6 +50,23 @@ impl Companies {
         Ok((id, Minted::new(id, vault.random_bytes().map_err(vault_failed)?)))
     }
 
+    /// What changes of a company, checked against what this node has.
+    fn update_of(
+        &self,
+        state: &State,
+        limits: Option<&v1::Limits>,
+        single_calls: Option<&v1::CampaignSettings>,
+    ) -> Result<Update, Violation> {
+        let update = update_of(state, limits, single_calls)?;
+        // What stays as it was is not asked about: nothing is dialed by it without being checked again.
+        let plan = update.single_calls.as_ref().map(|config| &config.plan);
+        if let (Some(plan), true) = (plan, single_calls.is_some_and(|message| message.plan.is_some())) {
+            settings::check_names_of_single_calls(&self.0.configured, plan)
+                .map_err(|v| v.within("single_calls"))?;
+        }
+        Ok(update)
+    }
+
     async fn create(&self, message: v1::CreateCompanyRequest) -> Result<v1::CreateCompanyResponse, Status> {
         let key = key("CreateCompany", &message.idempotency_key, &message)?;
         let company = CompanyId(match key_text(&message.idempotency_key)? {
@@ -57,7 +74,7 @@ impl Companies {
             None => self.0.fresh_id()?,
         });
         let mut settings =
-            update_of(&State::default(), message.limits.as_ref(), message.single_calls.as_ref())?;
+            self.update_of(&State::default(), message.limits.as_ref(), message.single_calls.as_ref())?;
         settings.callers = Some(convert::callers_of(&message.caller_ids)?);
         settings.limits.get_or_insert(Limits::default());
         settings.single_calls.get_or_insert(Config::default());
@@ -89,7 +106,7 @@ impl Companies {
         let key = key("UpdateCompany", &message.idempotency_key, &message)?;
         let entity = Entity::company(company);
         let changed = |state: &State| {
-            let mut update = update_of(state, message.limits.as_ref(), message.single_calls.as_ref())?;
+            let mut update = self.update_of(state, message.limits.as_ref(), message.single_calls.as_ref())?;
             let from = Update {
                 limits: update.limits.is_some().then_some(state.limits),
                 single_calls: update.single_calls.is_some().then(|| state.single_calls.clone()),

@@ -19,6 +19,7 @@ mod room;
 mod watch;
 
 use crate::config::Secret;
+use crate::configured::Configured;
 use auth::Auth;
 use room::Room;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub use gate::{Gate, Gated};
 #[derive(Clone)]
 pub struct Options {
     pub handle: Handle,
+    /// What plans may name.
+    pub configured: Arc<Configured>,
     /// Who presents it may make companies and ask about any. Without it nobody may.
     pub admin_token: Option<Secret>,
     /// Largest message that is taken, in bytes.
@@ -51,6 +54,7 @@ impl Options {
     pub fn new(handle: Handle) -> Self {
         Options {
             handle,
+            configured: Arc::default(),
             admin_token: None,
             message_bytes_max: 4 * 1024 * 1024,
             timeout: Duration::from_secs(30),
@@ -77,10 +81,24 @@ const SMALL_BYTES_MAX: usize = 256 * 1024;
 /// # Errors
 /// Where the descriptors that were built in cannot be read.
 pub async fn router(options: Options) -> Result<Router, tonic_reflection::server::Error> {
-    let Options { handle, admin_token, message_bytes_max, timeout, requests_max, import_bytes_max } = options;
+    let Options {
+        handle,
+        configured,
+        admin_token,
+        message_bytes_max,
+        timeout,
+        requests_max,
+        import_bytes_max,
+    } = options;
     let auth = Auth::new(handle.clone(), admin_token.as_ref());
-    let room =
-        Arc::new(Room { handle, auth, defaults: defaults::Remembered::default(), timeout, import_bytes_max });
+    let room = Arc::new(Room {
+        handle,
+        configured,
+        auth,
+        defaults: defaults::Remembered::default(),
+        timeout,
+        import_bytes_max,
+    });
     let small = message_bytes_max.min(SMALL_BYTES_MAX);
 
     let calls = v1::call_service_server::CallServiceServer::new(call::Calls(room.clone()));

@@ -5,9 +5,11 @@ use super::convert::person::number_of;
 use super::deadline::Deadline;
 use super::defaults::Remembered;
 use super::error::{self, Violation, reason};
+use crate::configured::Configured;
 use prost::Message;
 use ring::digest;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use tandem_actors::query::{self, QueryError};
 use tandem_actors::vault::{PersonKey, VaultError};
@@ -33,6 +35,8 @@ const CHANGES_MAX: u32 = 32;
 /// Shared by the services.
 pub struct Room {
     pub handle: Handle,
+    /// What plans may name.
+    pub configured: Arc<Configured>,
     pub auth: Auth,
     pub defaults: Remembered,
     /// Longest time for a request that is no stream.

@@ -140,6 +140,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
 
     let edge = edge::serve(outside::edge(config, handle.clone())?).await?;
     let mut routes = grpc::Options::new(handle.clone());
+    routes.configured = Arc::new(outside::configured(config));
     routes.admin_token.clone_from(&config.grpc.admin_token);
     routes.message_bytes_max = config.grpc.max_message_kb as usize * 1024;
     routes.timeout = config.grpc.timeout;

@@ -2,6 +2,7 @@
 
 use super::NodeError;
 use crate::config::{Agent, Carrier, Config, TwilioLogin};
+use crate::configured::Configured;
 use crate::edge::{self, Account, Agents, CarrierPerformer, Carriers, EdgeOptions, Urls};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,13 @@ pub fn urls(config: &Config) -> Result<Urls, NodeError> {
         None => format!("http://{}", config.http.listen),
     };
     text.parse().map_err(|e| bad("http", "public_url", e))
+}
+
+/// What plans may name.
+pub fn configured(config: &Config) -> Configured {
+    let carriers = config.carriers.iter().map(|(name, carrier)| (name, !matches!(carrier, Carrier::Null)));
+    let all = carriers.fold(Configured::default(), |all, (name, calls)| all.with_carrier(name, calls));
+    config.agents.keys().fold(all, |all, name| all.with_agent(name))
 }
 
 fn carriers(config: &Config) -> Result<Carriers, NodeError> {
@@ -82,7 +90,8 @@ pub fn performer(
     vault: &Vault,
     store: Arc<dyn Store>,
 ) -> Result<Arc<CarrierPerformer>, NodeError> {
-    let performer = CarrierPerformer::new(carriers(config)?, urls(config)?, vault.clone(), store);
+    let configured = Arc::new(configured(config));
+    let performer = CarrierPerformer::new(carriers(config)?, configured, urls(config)?, vault.clone(), store);
     Ok(Arc::new(performer))
 }
 

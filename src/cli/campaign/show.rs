@@ -242,6 +242,11 @@ pub fn explained_campaign(answer: &v1::ExplainCampaignResponse) -> Vec<String> {
     lines
 }
 
+/// The field of the settings that a hold is about, or its reason.
+fn problem(hold: &v1::Hold) -> &str {
+    hold.details.get("field").unwrap_or(&hold.reason)
+}
+
 pub fn preflight(answer: &v1::PreflightCampaignResponse) -> Vec<String> {
     let mut card = Card::new();
     let never: u64 = answer.barred.iter().filter(|count| count.r#final).map(|count| count.count).sum();
@@ -252,7 +257,15 @@ pub fn preflight(answer: &v1::PreflightCampaignResponse) -> Vec<String> {
         .add("callable later", later.to_string())
         .add("never called", never.to_string())
         .add("finished", answer.finished.to_string());
-    let mut lines = card.lines();
+    let mut lines = Vec::new();
+    if !answer.blocked_by.is_empty() {
+        lines.push("the campaign cannot be started as it is:".to_owned());
+        lines.extend(
+            answer.blocked_by.iter().map(|hold| format!("  {}: {}", problem(hold), hold.description)),
+        );
+        lines.push(String::new());
+    }
+    lines.extend(card.lines());
     let held = held_lines(&answer.barred);
     if !held.is_empty() {
         lines.push(String::new());
@@ -320,5 +333,23 @@ mod tests {
         .join("\n");
         assert!(lines.contains("callable later  5") && lines.contains("never called    1"), "{lines}");
         assert!(lines.contains("DO_NOT_CALL    never"), "{lines}");
+    }
+
+    #[test]
+    fn preflight_begins_with_what_has_to_be_put_right() {
+        let hold = v1::Hold {
+            reason: "NOT_CONFIGURED".into(),
+            description: "no carrier named 'x' is configured".into(),
+            details: [("field".to_owned(), "plan.carrier".to_owned())].into(),
+            ..Default::default()
+        };
+        let lines = preflight(&v1::PreflightCampaignResponse {
+            blocked_by: vec![hold],
+            scanned: 3,
+            ..Default::default()
+        });
+        assert_eq!(lines[0], "the campaign cannot be started as it is:");
+        assert_eq!(lines[1], "  plan.carrier: no carrier named 'x' is configured");
+        assert!(lines.iter().any(|line| line.starts_with("contacts")), "{lines:?}");
     }
 }

@@ -18,9 +18,9 @@ mod transcript;
 
 use super::live::{Here, Told};
 use super::media::{CarrierSocket, Gone, Heard};
-use super::options::Agents;
 use super::server::Edge;
 use super::tell::tell_call;
+use crate::configured::meant;
 use agent::{AgentLink, Happening};
 use playback::Playback;
 use recent::Recent;
@@ -100,19 +100,13 @@ struct Ready {
     recent: Recent,
 }
 
-/// Whom a plan means. One that names nobody means the only one there is.
-fn provider_of<'a>(agents: &'a Agents, name: &str) -> Option<&'a Arc<dyn VoiceAgent>> {
-    let only = || agents.values().next().filter(|_| name.is_empty() && agents.len() == 1);
-    agents.get(name).or_else(only)
-}
-
 async fn prepare(held: &Held<'_>) -> Result<Ready, MediaEnd> {
     let (edge, attempt, conversation) = (held.edge, held.attempt, &held.conversation);
     let refused = |kind: &str| {
         let kind = kind.to_owned();
         MediaEnd::Agent(AgentEnd::Refused { code: 0, kind })
     };
-    let Some(provider) = provider_of(&edge.agents, &conversation.agent.provider) else {
+    let Some(provider) = meant(&edge.agents, &conversation.agent.provider) else {
         tracing::error!(%attempt, agent = conversation.agent.provider, "no voice agent of this name is configured");
         return Err(refused("unknown_provider"));
     };

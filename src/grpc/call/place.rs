@@ -89,6 +89,7 @@ impl Wish {
             plan::apply_plan(&mut plan, message)?;
         }
         plan::check(&plan)?;
+        plan::check_names(&room.configured, &plan)?;
         if !plan.is_external() && !defaults.has_caller_id {
             return Err(no_caller_id());
         }

@@ -2,7 +2,7 @@
 
 use super::preflight::Rules;
 use super::{campaign_id, holds};
-use crate::grpc::convert::hold::{Tally, Wait, bar, wait};
+use crate::grpc::convert::hold::{Tally, Wait, bar, unconfigured, wait};
 use crate::grpc::convert::{call, campaign as convert, choices, time};
 use crate::grpc::error::{self, Violation};
 use crate::grpc::room::{Named, Room, open_person, query_failed};
@@ -220,6 +220,9 @@ pub async fn campaign(
         tokio::task::yield_now().await;
     }
     let mut blocked_by = holds::holds(&state, now);
+    if let Err(why) = room.configured.check(&state.config.plan) {
+        blocked_by.insert(0, unconfigured(&why));
+    }
     if !rules.gate.as_ref().is_some_and(|gate| gate.open) {
         blocked_by.insert(0, bar(Bar::CompanyClosed));
     }

@@ -7,14 +7,14 @@ mod import;
 mod preflight;
 mod watching;
 
-use super::convert::{campaign as convert, choices, settings};
+use super::convert::{campaign as convert, choices, plan, settings};
 use super::error::{self, Violation};
 use super::page::{self, Mark};
 use super::room::{Admitted, Room, derived_id, id, key, key_text, query_failed};
 use super::watch::Answers;
 use std::sync::Arc;
 use tandem_actors::{Answer, query};
-use tandem_domain::campaign::{Campaign, Command, Config, Reason, Reply, State};
+use tandem_domain::campaign::{Campaign, Command, Config, Phase, Reason, Reply, State};
 use tandem_domain::company::Scope;
 use tandem_domain::id::{CampaignId, CompanyId, Entity};
 use tandem_proto::v1;
@@ -51,6 +51,28 @@ fn refuse_single_calls(company: CompanyId, campaign: CampaignId) -> Result<(), S
 }
 
 impl Campaigns {
+    /// Whether this node has what the plan names.
+    fn check_names(&self, config: &Config) -> Result<(), Violation> {
+        plan::check_names(&self.0.configured, &config.plan).map_err(|v| v.within("settings"))
+    }
+
+    /// A campaign is not set going to dial people with whom nobody could talk: its plan may have been good when it was
+    /// made, and the node's configuration have changed since. One that goes already answers for itself.
+    async fn check_standing(
+        &self,
+        company: CompanyId,
+        campaign: &str,
+        stands: &[Phase],
+    ) -> Result<(), Status> {
+        let (campaign, entity) = campaign_id(company, campaign)?;
+        refuse_single_calls(company, campaign)?;
+        let state = self.0.read::<Campaign>(entity).await?.state;
+        if stands.contains(&state.phase) {
+            self.check_names(&state.config)?;
+        }
+        Ok(())
+    }
+
     async fn create(
         &self,
         company: CompanyId,
@@ -66,6 +88,7 @@ impl Campaigns {
             settings::apply_settings(&mut config, message).map_err(|v| v.within("settings"))?;
         }
         settings::check(&config)?;
+        self.check_names(&config)?;
         let campaign = CampaignId(match key_text(&message.idempotency_key)? {
             Some(text) => derived_id(company, "campaign", text),
             None => self.0.fresh_id()?,
@@ -94,6 +117,10 @@ impl Campaigns {
                 settings::apply_settings(&mut config, message).map_err(|v| v.within("settings"))?;
             }
             settings::check(&config)?;
+            // What stays as it was is asked about when the campaign goes on.
+            if message.settings.as_ref().is_some_and(|settings| settings.plan.is_some()) {
+                self.check_names(&config)?;
+            }
             let from = Some(Box::new(state.config.clone()));
             Ok(Command::Configure { config: Box::new(config), from })
         };
@@ -170,10 +197,20 @@ impl Campaigns {
 
 /// A method that sends one command and answers the phase.
 macro_rules! plain_command {
-    ($self:ident, $request:ident, $name:literal, $command:expr, $response:ident) => {{
+    ($self:ident, $request:ident, $name:literal, $command:expr, $response:ident) => {
+        plain_command!($self, $request, $name, $command, $response, &[])
+    };
+    // `$stands`: the phases out of which it sets the campaign going.
+    ($self:ident, $request:ident, $name:literal, $command:expr, $response:ident, $stands:expr) => {{
         let Admitted { caller, deadline, message } = $self.0.admit($request, Scope::CampaignsWrite).await?;
         let named = (message.campaign_id.as_str(), message.idempotency_key.as_str());
-        let work = $self.command(caller.company, ($name, $command), named, &message);
+        let stands: &[Phase] = $stands;
+        let work = async {
+            if !stands.is_empty() {
+                $self.check_standing(caller.company, named.0, stands).await?;
+            }
+            $self.command(caller.company, ($name, $command), named, &message).await
+        };
         let (phase, replayed) = deadline.bound(work).await?;
         Ok(Response::new(v1::$response { phase, replayed }))
     }};
@@ -226,7 +263,7 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::StartCampaignRequest>,
     ) -> Result<Response<v1::StartCampaignResponse>, Status> {
-        plain_command!(self, request, "StartCampaign", Command::Start, StartCampaignResponse)
+        plain_command!(self, request, "StartCampaign", Command::Start, StartCampaignResponse, &[Phase::Draft])
     }
 
     async fn pause_campaign(
@@ -241,7 +278,8 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::ResumeCampaignRequest>,
     ) -> Result<Response<v1::ResumeCampaignResponse>, Status> {
-        plain_command!(self, request, "ResumeCampaign", Command::Resume, ResumeCampaignResponse)
+        let stands = &[Phase::Paused, Phase::Pausing];
+        plain_command!(self, request, "ResumeCampaign", Command::Resume, ResumeCampaignResponse, stands)
     }
 
     async fn stop_campaign(

@@ -1,7 +1,7 @@
 //! Preflight: every contact, asked by the rule that decides at dial time.
 
 use super::campaign_id;
-use crate::grpc::convert::hold::Tally;
+use crate::grpc::convert::hold::{Tally, unconfigured};
 use crate::grpc::convert::time;
 use crate::grpc::deadline::Deadline;
 use crate::grpc::error;
@@ -35,9 +35,21 @@ pub async fn preflight(
     let at = at.unwrap_or_else(|| room.now());
     let view = room.read::<Campaign>(entity).await?;
     let gate = query::row(room.store(), &RowKey::Gate { company }).await.map_err(query_failed)?;
+    let plan = &view.state.config.plan;
+    let blocked_by = room.configured.check(plan).err().iter().map(unconfigured).collect();
     let rules = Rules { at, gate, policy: view.state.config.policy(true) };
     let sums = Sums::default();
-    let state = Preflight { room, company, campaign, rules, sums, after: None, complete: false, deadline };
+    let state = Preflight {
+        room,
+        company,
+        campaign,
+        rules,
+        blocked_by,
+        sums,
+        after: None,
+        complete: false,
+        deadline,
+    };
     Ok(answers(state, Preflight::step))
 }
 
@@ -106,6 +118,8 @@ struct Preflight {
     company: CompanyId,
     campaign: CampaignId,
     rules: Rules,
+    /// What keeps the campaign from being started at all.
+    blocked_by: Vec<v1::Hold>,
     sums: Sums,
     after: Option<Vec<u8>>,
     complete: bool,
@@ -166,6 +180,7 @@ impl Preflight {
                 .collect(),
             at: Some(time::timestamp(self.rules.at)),
             complete: self.complete,
+            blocked_by: self.blocked_by.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What holds a call back.
 
 use super::time;
+use crate::configured::Unconfigured;
 use std::collections::BTreeMap;
 use tandem_domain::dial::Bar;
 use tandem_domain::time::Millis;
@@ -11,6 +12,8 @@ use tandem_proto::v1;
 pub enum Wait {
     /// Not started, paused, pausing, stopping or ended.
     Phase,
+    /// The plan names a carrier or a voice agent provider that this node does not have.
+    Unconfigured,
     /// Waiting for the company to lend it a part of its limits.
     Share,
     /// All permits are in use.
@@ -34,8 +37,9 @@ pub enum Wait {
 }
 
 impl Wait {
-    pub const ALL: [Wait; 11] = [
+    pub const ALL: [Wait; 12] = [
         Wait::Phase,
+        Wait::Unconfigured,
         Wait::Share,
         Wait::Concurrency,
         Wait::Day,
@@ -51,6 +55,7 @@ impl Wait {
     pub fn reason(self) -> &'static str {
         match self {
             Wait::Phase => "CAMPAIGN_NOT_RUNNING",
+            Wait::Unconfigured => "NOT_CONFIGURED",
             Wait::Share => "WAITING_FOR_SHARE",
             Wait::Concurrency => "CONCURRENCY_REACHED",
             Wait::Day => "DAILY_LIMIT_REACHED",
@@ -67,6 +72,7 @@ impl Wait {
     fn description(self) -> &'static str {
         match self {
             Wait::Phase => "the campaign is not running",
+            Wait::Unconfigured => "the plan names what this node does not have",
             Wait::Share => "the campaign waits for its share of the company's limits",
             Wait::Concurrency => "as many attempts are alive as may be at once",
             Wait::Day => "as many attempts were made today (UTC) as may be",
@@ -89,6 +95,13 @@ pub fn wait(wait: Wait, clears_at: Option<Millis>, details: &[(&str, String)]) -
         r#final: false,
         details: details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
     }
+}
+
+/// A plan by which no conversation could be held here. `field` is the plan's, as the interface names it.
+pub fn unconfigured(why: &Unconfigured) -> v1::Hold {
+    let details =
+        [("field", why.what.field().to_owned()), ("given", why.given.clone()), ("configured", why.names())];
+    v1::Hold { description: why.to_string(), ..wait(Wait::Unconfigured, None, &details) }
 }
 
 pub fn bar(bar: Bar) -> v1::Hold {

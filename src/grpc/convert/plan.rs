@@ -2,6 +2,7 @@
 
 use super::choices::{outcome, outcome_of, required};
 use super::time;
+use crate::configured::{Configured, Unconfigured};
 use crate::grpc::error::Violation;
 use tandem_domain::call::{AgentSpec, AmdPolicy, MachineAction, Plan};
 use tandem_domain::retry;
@@ -43,6 +44,16 @@ pub fn apply_plan(plan: &mut Plan, message: &v1::Plan) -> Result<(), Violation> 
 /// Checks a plan by the machines' own bounds, under the names of the interface.
 pub fn check(plan: &Plan) -> Result<(), Violation> {
     plan.validate().map_err(|e| Violation::new(field_name(e.field), e.why))
+}
+
+/// Checks that this node has what a plan names.
+pub fn check_names(configured: &Configured, plan: &Plan) -> Result<(), Violation> {
+    configured.check(plan).map_err(unconfigured)
+}
+
+/// A name that leads nowhere.
+pub fn unconfigured(why: Unconfigured) -> Violation {
+    Violation::new(why.what.field(), why.to_string())
 }
 
 /// The interface's name for a field of [`Plan`].

@@ -1,7 +1,9 @@
 //! Settings of campaigns and of single calls, and limits.
 
 use super::{hours, plan, time};
+use crate::configured::{Configured, What};
 use crate::grpc::error::Violation;
+use tandem_domain::call::Plan;
 use tandem_domain::campaign::{Config, Limits};
 use tandem_domain::phone::Number;
 use tandem_proto::v1;
@@ -38,13 +40,17 @@ pub fn apply_settings(config: &mut Config, message: &v1::CampaignSettings) -> Re
 
 /// Checks settings by the machines' own bounds, under the names of the interface.
 pub fn check(config: &Config) -> Result<(), Violation> {
-    plan::check(&config.plan).map_err(|v| v.within("settings"))?;
+    check_bare(config).map_err(|v| v.within("settings"))
+}
+
+/// The same, under names within the settings.
+fn check_bare(config: &Config) -> Result<(), Violation> {
+    plan::check(&config.plan)?;
     config.validate().map_err(|e| {
         let field = match e.field {
-            "callers" => "settings.caller_ids",
-            "gap" => "settings.gap",
-            "person_attempts_a_day" => "settings.person_attempts_per_day",
-            "limits" => "settings.limits",
+            "carrier" => "plan.carrier",
+            "callers" => "caller_ids",
+            "person_attempts_a_day" => "person_attempts_per_day",
             other => other,
         };
         Violation::new(field, e.why)
@@ -59,7 +65,18 @@ pub fn check_single_calls(config: &Config) -> Result<(), Violation> {
     if complete.plan.agent.agent_id.is_empty() {
         complete.plan.agent.agent_id = "named by each call".to_owned();
     }
-    check(&complete)
+    check_bare(&complete)
+}
+
+/// Checks that this node has what the plan of single calls names. A call may name its own agent, so one that names no
+/// agent at all is left to the calls.
+pub fn check_names_of_single_calls(configured: &Configured, plan: &Plan) -> Result<(), Violation> {
+    match configured.check(plan) {
+        Err(why) if why.what == What::Provider && why.given.is_empty() && plan.agent.agent_id.is_empty() => {
+            Ok(())
+        }
+        checked => checked.map_err(plan::unconfigured),
+    }
 }
 
 /// A caller id in E.164.

@@ -101,8 +101,15 @@ async fn an_agent_that_does_not_come_ends_the_call() {
     assert_eq!(closed(&world.events(&taken).await), [(1, end)]);
     drop(line);
 
-    // None of that name is configured.
-    let taken = world.call_with(|config| config.plan.agent.provider = "other".into()).await;
+    world.provider.idle().await;
+    world.quiet().await;
+}
+
+/// The node that dialed had the agent; the one that the carrier reaches has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_not_configured_here_ends_the_call() {
+    let mut world = World::with(|options| options.agents.clear()).await;
+    let taken = world.call().await;
     let (stream, _) = connects(&world.document(&taken, &taken.sid).await.body);
     let mut line = Line::begin(&world, &taken.sid, &stream).await;
     assert_eq!(line.closed().await, Some(CloseCode::Normal));

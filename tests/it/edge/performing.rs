@@ -1,22 +1,29 @@
 //! What calls order from their carrier.
 
 use super::carrier::fresh_sid;
-use super::world::{FROM, PUBLIC, TO, World};
+use super::line::STUCK;
+use super::world::{FROM, PUBLIC, TO, World, configured, place};
 use std::sync::Arc;
+use tandem::configured::Configured;
 use tandem::edge::{CarrierPerformer, Carriers, Urls};
-use tandem_actors::Performer;
+use tandem_actors::{Performer, query};
 use tandem_domain::call::{AmdPolicy, MachineAction, Phase};
+use tandem_domain::campaign::{Config, Reason};
 use tandem_domain::carrier::{
     DialOutcome, Instruction, InstructionOutcome, Progress, Refusal, RefusalReason, Report,
 };
 use tandem_domain::effect::DialOrder;
-use tandem_domain::id::CustomerId;
+use tandem_domain::id::{Attempt, CallId, CustomerId};
 use tandem_providers::carrier::Found;
 
 fn performer(world: &World) -> CarrierPerformer {
+    performer_with(world, configured())
+}
+
+fn performer_with(world: &World, configured: Arc<Configured>) -> CarrierPerformer {
     let carriers = Carriers::from([("twilio".to_owned(), world.rest.clone() as Arc<_>)]);
     let urls: Urls = PUBLIC.parse().expect("a URL");
-    CarrierPerformer::new(carriers, urls, world.handle().vault().clone(), world.store.clone())
+    CarrierPerformer::new(carriers, configured, urls, world.handle().vault().clone(), world.store.clone())
 }
 
 fn refused(reason: RefusalReason) -> DialOutcome {
@@ -62,9 +69,19 @@ async fn a_dial_names_its_attempt_everywhere() {
     assert_eq!(performer.dial(&elsewhere).await, refused(RefusalReason::Configuration));
     let stranger = DialOrder { customer: CustomerId::from_bytes([9; 16]), ..order.clone() };
     assert_eq!(performer.dial(&stranger).await, refused(RefusalReason::Blocked), "nobody has this key");
-    let garbage = DialOrder { to: tandem_domain::sealed::Sealed(vec![1; 60].into()), ..order };
+    let garbage = DialOrder { to: tandem_domain::sealed::Sealed(vec![1; 60].into()), ..order.clone() };
     assert_eq!(performer.dial(&garbage).await, refused(RefusalReason::Configuration));
     assert!(world.dials.try_recv().is_err());
+    // A call may wait for longer than its voice agent is configured.
+    let twilio = || Configured::default().with_carrier("twilio", true);
+    for without in [twilio(), twilio().with_agent("other")] {
+        let performer = performer_with(&world, Arc::new(without));
+        assert_eq!(performer.dial(&order).await, refused(RefusalReason::Configuration));
+    }
+    let nobody = CallId::from_bytes([9; 16]);
+    let lost = DialOrder { attempt: Attempt { call: nobody, ..order.attempt }, ..order.clone() };
+    assert_eq!(performer.dial(&lost).await, refused(RefusalReason::Configuration));
+    assert!(world.dials.try_recv().is_err(), "nobody is dialed whom nobody would talk to");
 
     let gone = performer.instruct(taken.attempt, "other", &taken.sid, &Instruction::Hangup).await;
     assert_eq!(gone, InstructionOutcome::Refused { code: 0 });
@@ -118,4 +135,25 @@ async fn a_lost_answer_is_settled_by_the_list() {
     assert_eq!(state.live.expect("alive").sid.as_deref(), Some(sid.as_str()));
     assert_eq!(state.phase, Phase::Ringing);
     assert!(world.dials.try_recv().is_err(), "never dialed again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_whose_agent_is_gone_pauses_instead_of_calling_people() {
+    let mut world = World::start().await;
+    let plan = |config: &mut Config| config.plan.agent.provider = "gone".into();
+    let (company, _) = place(world.handle(), TO, plan).await;
+    let paused = async {
+        loop {
+            let page = query::campaigns(&*world.store, company, None, 4).await.expect("readable");
+            let own = page.items.into_iter().find(|row| !row.state.direct).expect("the campaign");
+            if own.state.phase == tandem_domain::campaign::Phase::Paused {
+                return own.state;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let state = tokio::time::timeout(STUCK, paused).await.expect("paused");
+    assert_eq!(state.reason, Some(Reason::CarrierConfiguration { code: 0 }));
+    assert_eq!((state.in_flight, state.ready), (0, 1), "its permit is free, and the contact still waits");
+    assert!(world.dials.try_recv().is_err(), "nothing has left");
 }

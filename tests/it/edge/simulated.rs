@@ -1,7 +1,7 @@
 //! Whole campaigns against the simulated carrier and agent, over real sockets on both sides.
 
 use super::line::STUCK;
-use super::world::{account, place};
+use super::world::{account, configured, place};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem::edge::{self, CarrierPerformer, Carriers, EdgeOptions, Running, Urls};
@@ -69,7 +69,8 @@ impl Whole {
         twilio.base_url = sim.carrier_url.clone();
         let carrier = Twilio::new(twilio).expect("an adapter");
         let carriers = Carriers::from([("twilio".to_owned(), Arc::new(carrier) as _)]);
-        let performer = CarrierPerformer::new(carriers, urls.clone(), vault.clone(), store.clone());
+        let performer =
+            CarrierPerformer::new(carriers, configured(), urls.clone(), vault.clone(), store.clone());
         let mut options = Options::new(store.clone(), clock, Arc::new(performer), vault);
         options.shards = 4;
         let node = Node::start(options).await.expect("a node");

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem::configured::Configured;
 use tandem::edge::{self, Account, CarrierPerformer, Carriers, EdgeOptions, Running, Urls};
 use tandem_actors::vault::{FileKeys, SystemEntropy};
 use tandem_actors::{Clock, Handle, Node, Options, SystemClock, Vault, query};
@@ -103,7 +104,8 @@ impl World {
         let (rest, dials) = Rest::new();
         let urls: Urls = PUBLIC.parse().expect("a URL");
         let carriers = Carriers::from([("twilio".to_owned(), rest.clone() as _)]);
-        let performer = CarrierPerformer::new(carriers, urls.clone(), vault.clone(), store.clone());
+        let performer =
+            CarrierPerformer::new(carriers, configured(), urls.clone(), vault.clone(), store.clone());
         // Noon in New York on a Tuesday.
         let real = SystemClock::new().now();
         let clock = Arc::new(SystemClock::simulated(1_780_416_000_000, real, 1.0));
@@ -264,6 +266,11 @@ impl Drop for World {
         drop(self.node.take());
         drop(self.dir.take());
     }
+}
+
+/// What plans may name.
+pub fn configured() -> Arc<Configured> {
+    Arc::new(Configured::default().with_carrier("twilio", true).with_agent("elevenlabs"))
 }
 
 pub fn account(carrier: &str, sid: &str, token: &str) -> Account {

@@ -11,5 +11,6 @@ mod customers;
 mod documents;
 mod gate;
 mod imports;
+mod names;
 mod watching;
 mod world;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem::config::Secret;
+use tandem::configured::Configured;
 use tandem::grpc;
 use tandem_actors::vault::{FileKeys, SystemEntropy};
 use tandem_actors::{Clock, Handle, Node, Options, PerformError, Performer, SystemClock, Vault};
@@ -222,6 +223,7 @@ impl World {
 
 async fn serve(handle: &Handle, with: impl FnOnce(&mut grpc::Options)) -> Channel {
     let mut options = grpc::Options::new(handle.clone());
+    options.configured = Arc::new(configured());
     options.admin_token = Some(Secret::new(ADMIN));
     with(&mut options);
     let router = grpc::router(options).await.expect("a router");
@@ -272,6 +274,11 @@ pub fn settings() -> v1::CampaignSettings {
         }),
         ..v1::CampaignSettings::default()
     }
+}
+
+/// The carrier and the agent of plans that name none.
+pub fn configured() -> Configured {
+    Configured::default().with_carrier("twilio", true).with_agent("elevenlabs")
 }
 
 fn company() -> v1::CreateCompanyRequest {
