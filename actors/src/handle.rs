@@ -41,6 +41,7 @@ pub(crate) struct Services {
     pub slots: Semaphore,
     pub faults: Arc<dyn Faults>,
     pub seed: u64,
+    pub name: String,
     /// Hash of the node's name.
     pub run: u64,
     /// Where shards are that are not here; without it nobody else has any.
@@ -200,6 +201,16 @@ impl Handle {
 
     pub fn vault(&self) -> &Vault {
         &self.services.vault
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.services.name
+    }
+
+    /// How many shards there are, here or elsewhere.
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.services.shards.len()).unwrap_or(u16::MAX)
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {

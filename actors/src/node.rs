@@ -116,6 +116,7 @@ impl Node {
             slots: Semaphore::new(options.carrier_requests_max.max(1)),
             faults: options.faults,
             seed: options.seed,
+            name: options.name.clone(),
             run: keys::name_hash(&options.name),
             elsewhere: options.elsewhere,
             mailbox_max: options.mailbox_max.max(1),

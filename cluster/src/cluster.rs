@@ -4,7 +4,7 @@ use crate::error::{ChangeError, JoinError};
 use crate::host::Host;
 use crate::lease::Lease;
 use crate::observe::Observer;
-use crate::options::Options;
+use crate::options::{Addresses, Options};
 use crate::peer::Peers;
 use crate::rows::{Incarnation, Owner, State};
 use crate::table::Table;
@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     /// Changes whenever a shard may be somewhere else than before.
     pub news: watch::Sender<u64>,
     pub host: OnceLock<Arc<dyn Host>>,
+    pub addresses: OnceLock<Addresses>,
     pub observer: Mutex<Observer>,
     /// Look into the store now.
     pub hurry: Notify,
@@ -138,6 +139,7 @@ impl Cluster {
             view: watch::Sender::new(Arc::new(nothing)),
             news: watch::Sender::new(0),
             host: OnceLock::new(),
+            addresses: OnceLock::new(),
             observer: Mutex::new(Observer::new(options.timing)),
             hurry: Notify::new(),
             work: Notify::new(),

@@ -5,7 +5,7 @@ use crate::error::{ChangeError, JoinError};
 use crate::host::Host;
 use crate::member;
 use crate::observe::Observer;
-use crate::options::Protocol;
+use crate::options::{Addresses, Protocol};
 use crate::peer;
 use crate::rows::{self, Incarnation, Node, State};
 use crate::view::View;
@@ -36,7 +36,7 @@ impl Cluster {
     ///
     /// # Errors
     /// See [`JoinError`]; nothing is left running.
-    pub async fn join(&self, host: Arc<dyn Host>) -> Result<SocketAddr, JoinError> {
+    pub async fn join(&self, host: Arc<dyn Host>, addresses: Addresses) -> Result<SocketAddr, JoinError> {
         let inner = &self.inner;
         let listen = inner.options.listen;
         let listener = TcpListener::bind(listen).await.map_err(|e| JoinError::Listen(listen, e))?;
@@ -47,6 +47,7 @@ impl Cluster {
         check_others(inner).await?;
         // First of all it can be asked; it has nothing yet.
         let _ = inner.host.set(host);
+        let _ = inner.addresses.set(addresses);
         peer::serve(inner.clone(), listener)?;
         match inner.table.join(&inner.options.node, &row(inner, &advertise), over.as_ref()).await {
             Ok(()) => {}
@@ -114,14 +115,15 @@ impl Cluster {
 
 pub(crate) fn row(inner: &Inner, advertise: &str) -> Node {
     let options = &inner.options;
+    let addresses = inner.addresses.get().cloned().unwrap_or_default();
     let clock = (options.clock)();
     Node {
         incarnation: inner.life.read().clone(),
         state: State::Active,
         counter: 1,
         peer: advertise.to_owned(),
-        grpc: options.grpc.clone(),
-        http: options.http.clone(),
+        grpc: addresses.grpc,
+        http: addresses.http,
         build: options.build.clone(),
         protocol_min: options.protocol.min,
         protocol_max: options.protocol.max,

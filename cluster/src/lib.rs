@@ -23,6 +23,6 @@ pub use cluster::{Cluster, NotAnswered, Seen};
 pub use error::{ChangeError, JoinError};
 pub use host::Host;
 pub use observe::Timing;
-pub use options::{Clock, Options, Protocol, Tls};
+pub use options::{Addresses, Clock, Options, Protocol, Tls};
 pub use rows::{Incarnation, Node, Owner, State};
 pub use view::{Holding, View};

@@ -41,6 +41,13 @@ impl fmt::Debug for Tls {
 /// Milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+/// Where applications and carriers reach a node: shown to operators.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    pub grpc: String,
+    pub http: String,
+}
+
 #[derive(Clone)]
 pub struct Options {
     pub store: Arc<dyn Store>,
@@ -54,8 +61,6 @@ pub struct Options {
     pub advertise: Option<String>,
     pub tls: Option<Tls>,
     /// Shown to operators.
-    pub grpc: String,
-    pub http: String,
     pub build: String,
     pub protocol: Protocol,
     pub timing: Timing,

@@ -163,8 +163,6 @@ impl World {
             listen: "127.0.0.1:0".parse().unwrap(),
             advertise: None,
             tls: None,
-            grpc: String::new(),
-            http: String::new(),
             build: "1".into(),
             protocol: Protocol { min: 1, max: 1 },
             timing: Timing::default(),
@@ -192,7 +190,7 @@ impl World {
             news: watch::Sender::new(0),
         });
         let cluster = Cluster::new(options)?;
-        cluster.join(shards.clone()).await?;
+        cluster.join(shards.clone(), Default::default()).await?;
         Ok(Node { cluster, shards, cut })
     }
 }
