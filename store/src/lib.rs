@@ -10,6 +10,8 @@ pub mod clock;
 pub mod conformance;
 pub mod embedded;
 mod overlay;
+#[cfg(feature = "postgresql")]
+pub mod postgresql;
 pub mod tuple;
 
 use async_trait::async_trait;
@@ -152,6 +154,9 @@ pub enum StoreError {
     Full(String),
     #[error("the store is closed or has failed: {0}")]
     Unavailable(String),
+    /// Trying again does not help.
+    #[error("the store refused: {0}")]
+    Refused(String),
 }
 
 impl StoreError {

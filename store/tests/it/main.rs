@@ -1,3 +1,5 @@
 mod crash;
 mod embedded;
 mod files;
+#[cfg(feature = "postgresql")]
+mod postgresql;
