@@ -62,6 +62,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds(set)?;
     // Not in the descriptors that reflection shows: nobody but nodes speaks it.
     let peer = protox::compile(["tandem/peer/v1/peer.proto"], ["."])?;
-    tonic_prost_build::configure().bytes(".").skip_debug([".tandem.peer.v1.AskRequest", ".tandem.peer.v1.AskResponse"]).compile_fds(peer)?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .skip_debug([".tandem.peer.v1.AskRequest", ".tandem.peer.v1.AskResponse"])
+        .compile_fds(peer)?;
     Ok(())
 }

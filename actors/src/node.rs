@@ -354,9 +354,7 @@ impl Actor for NodeActor {
                     return Ok(());
                 }
                 let started = match state.reclaim(id, epoch).await {
-                    Ok(Some(epoch)) => {
-                        state.start_shard(&myself, id, epoch).await.map_err(|e| e.to_string())
-                    }
+                    Ok(Some(epoch)) => state.start_shard(&myself, id, epoch).await.map_err(|e| e.to_string()),
                     Ok(None) => Ok(()),
                     Err(e) => Err(e),
                 };

@@ -12,10 +12,21 @@ pub const PROTOCOL: u32 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Do { to: Entity, command: Command, key: Option<Key>, origin: Option<Origin> },
-    Read { of: Entity },
+    Do {
+        to: Entity,
+        command: Command,
+        key: Option<Key>,
+        origin: Option<Origin>,
+    },
+    Read {
+        of: Entity,
+    },
     /// A place in time for a dial that these rates bind.
-    Pace { company: CompanyId, paces: Vec<Pace>, wait_ms_max: u32 },
+    Pace {
+        company: CompanyId,
+        paces: Vec<Pace>,
+        wait_ms_max: u32,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

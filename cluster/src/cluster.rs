@@ -100,7 +100,8 @@ impl Inner {
     /// Tells nodes that something has changed for them. They would see it by themselves a little later.
     pub async fn nudge(&self, names: &[String]) {
         let view = self.view.borrow().clone();
-        let told = names.iter().filter(|name| **name != self.options.node).filter_map(|name| view.nodes.get(name));
+        let told =
+            names.iter().filter(|name| **name != self.options.node).filter_map(|name| view.nodes.get(name));
         futures_util::future::join_all(told.map(|node| self.peers.nudge(node))).await;
     }
 }

@@ -14,7 +14,9 @@ pub enum JoinError {
          own, or correct cluster.name"
     )]
     OtherCluster { stored: String, asked: String },
-    #[error("the cluster has {stored} shards and the configuration says {asked}: set node.shards to {stored}")]
+    #[error(
+        "the cluster has {stored} shards and the configuration says {asked}: set node.shards to {stored}"
+    )]
     Shards { stored: u16, asked: u16 },
     #[error(
         "a node named {name:?} is running already, at {peer}: every node needs a node.name of its own; stop that one first, \

@@ -24,9 +24,10 @@ fn changing(e: ChangeError) -> JoinError {
     match e {
         ChangeError::Store(e) => JoinError::Store(e),
         ChangeError::Damaged(e) => JoinError::Damaged(e.to_string()),
-        ChangeError::Overtaken | ChangeError::Contended | ChangeError::NoNode(_) | ChangeError::Not { .. } => {
-            JoinError::Contended
-        }
+        ChangeError::Overtaken
+        | ChangeError::Contended
+        | ChangeError::NoNode(_)
+        | ChangeError::Not { .. } => JoinError::Contended,
     }
 }
 
@@ -107,7 +108,9 @@ impl Cluster {
         let me = inner.me();
         let left = timeout(Duration::from_secs(5), inner.table.leave(&me.node, &me.incarnation)).await;
         if !matches!(left, Ok(Ok(()) | Err(ChangeError::Overtaken | ChangeError::NoNode(_)))) {
-            tracing::warn!("the others could not be told that this node has left; they find out by themselves");
+            tracing::warn!(
+                "the others could not be told that this node has left; they find out by themselves"
+            );
         }
         inner.ended.cancel();
     }

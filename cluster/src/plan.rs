@@ -142,7 +142,6 @@ mod tests {
 
     #[test]
     fn affinity_does_not_change() {
-        
         assert_ne!(affinity("node-1", 7), affinity("node-2", 7));
         assert_eq!(affinity("a", 0), AFFINITY_A_0);
     }

@@ -69,7 +69,11 @@ async fn read_epoch(tx: &mut dyn Transaction, shard: u16, read: Read) -> Result<
     Ok(bytes.and_then(|b| b.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
 }
 
-async fn read_holdings(tx: &mut dyn Transaction, shards: u16, read: Read) -> Result<Vec<Holding>, ChangeError> {
+async fn read_holdings(
+    tx: &mut dyn Transaction,
+    shards: u16,
+    read: Read,
+) -> Result<Vec<Holding>, ChangeError> {
     let mut holdings = vec![Holding::default(); usize::from(shards)];
     for (key, value) in rows_of(tx, keys::epochs(), ROWS_MAX, read).await? {
         let place = keys::shard_of(&key).and_then(|shard| holdings.get_mut(usize::from(shard)));
@@ -203,7 +207,10 @@ impl Table {
         for _ in 0..TRIES_MAX {
             let mut tx = self.store.begin();
             let nodes = read_nodes(&mut *tx).await?;
-            if nodes.get(name).is_none_or(|node| node.incarnation != *incarnation || node.state != State::Active) {
+            if nodes
+                .get(name)
+                .is_none_or(|node| node.incarnation != *incarnation || node.state != State::Active)
+            {
                 return Err(ChangeError::Overtaken);
             }
             let view = self.view_in(&mut *tx, nodes, Read::Snapshot).await?;
@@ -242,7 +249,13 @@ impl Table {
     }
 
     /// Gives a shard that `from` has under `epoch` to another node; the epoch under which that has it.
-    pub async fn hand_over(&self, shard: u16, epoch: u64, from: &Owner, to: &Owner) -> Result<u64, ChangeError> {
+    pub async fn hand_over(
+        &self,
+        shard: u16,
+        epoch: u64,
+        from: &Owner,
+        to: &Owner,
+    ) -> Result<u64, ChangeError> {
         self.pass(shard, epoch, from, to).await
     }
 
@@ -339,9 +352,12 @@ impl Table {
 
     /// Removes the row of a node that leaves.
     pub async fn leave(&self, name: &str, incarnation: &Incarnation) -> Result<(), ChangeError> {
-        self.remove(name, |node| {
-            if node.incarnation == *incarnation { Ok(()) } else { Err(ChangeError::Overtaken) }
-        })
+        self.remove(
+            name,
+            |node| {
+                if node.incarnation == *incarnation { Ok(()) } else { Err(ChangeError::Overtaken) }
+            },
+        )
         .await
     }
 

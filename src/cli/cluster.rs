@@ -46,7 +46,9 @@ pub struct Status {
 }
 
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  tandem cluster locate call 01990c1e-8b1c-7cc0-9a51-0242ac120002 --company ID")]
+#[command(
+    after_help = "Example:\n  tandem cluster locate call 01990c1e-8b1c-7cc0-9a51-0242ac120002 --company ID"
+)]
 pub struct Locate {
     /// What it is.
     kind: Word,
@@ -174,11 +176,14 @@ fn state(node: &v1::ClusterNode) -> String {
 fn status(answer: &v1::GetClusterResponse, shards: bool) -> Vec<String> {
     let mut card = Card::new();
     let nobody = answer.owners.iter().filter(|owner| owner.node.is_empty()).count();
-    card.add("cluster", if answer.name.is_empty() { "none: one node on its own store" } else { &answer.name })
-        .add("store", &answer.engine)
-        .add("shards", answer.shards.to_string())
-        .add("without a node", if nobody > 0 { nobody.to_string() } else { String::new() })
-        .add("answered by", &answer.answered_by);
+    card.add(
+        "cluster",
+        if answer.name.is_empty() { "none: one node on its own store" } else { &answer.name },
+    )
+    .add("store", &answer.engine)
+    .add("shards", answer.shards.to_string())
+    .add("without a node", if nobody > 0 { nobody.to_string() } else { String::new() })
+    .add("answered by", &answer.answered_by);
     let mut lines = card.lines();
     lines.push(String::new());
     let headings = ["NODE", "STATE", "SHARDS", "RENEWED", "PEERS", "GRPC", "HTTP", "BUILD", "JOINED"];

@@ -73,8 +73,11 @@ impl ClusterTls {
             "\"/etc/tandem/node.crt\"",
             "This node's certificate, PEM, good for client and server.",
         );
-        let key: Option<PathBuf> =
-            section.optional("tls_key", "\"/etc/tandem/node.key\"", "The private key of the certificate, PEM.");
+        let key: Option<PathBuf> = section.optional(
+            "tls_key",
+            "\"/etc/tandem/node.key\"",
+            "The private key of the certificate, PEM.",
+        );
         let domain = section.or(
             "tls_domain",
             "tandem-node".to_owned(),
@@ -91,7 +94,10 @@ impl ClusterTls {
         if given > 0 && given < names.len() {
             for name in names {
                 if !section.is_given(name) {
-                    section.refuse(name, "is required together with the other two of tls_ca, tls_cert and tls_key");
+                    section.refuse(
+                        name,
+                        "is required together with the other two of tls_ca, tls_cert and tls_key",
+                    );
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::error::{self, Violation, reason};
 use super::room::{self, Room};
 use std::sync::Arc;
 use tandem_cluster::{ChangeError, Cluster, Seen, State};
-use tandem_domain::id::{CampaignId, CallId, CompanyId, CustomerId, Entity};
+use tandem_domain::id::{CallId, CampaignId, CompanyId, CustomerId, Entity};
 use tandem_proto::v1;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};

@@ -44,7 +44,8 @@ pub struct Running {
     handle: Handle,
     node: Node,
     cluster: Option<Cluster>,
-    store: Arc<dyn Store>,
+    /// To be closed at the end; one that was brought along is not.
+    store: Option<Arc<dyn Store>>,
     edge: edge::Running,
     readiness: Readiness,
     health: tonic_health::server::HealthReporter,
@@ -124,6 +125,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let (metrics, monitoring) = monitor(config, &readiness, end).await?;
 
     let keys = open_keys(config)?;
+    let own = parts.store.is_none();
     let (store, shared) = match parts.store {
         Some(store) => (store, true),
         None => (open_store(config)?, config.store.is_shared()),
@@ -176,7 +178,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
         handle,
         node,
         cluster,
-        store,
+        store: own.then_some(store),
         edge,
         readiness,
         health: router.health,
@@ -317,7 +319,9 @@ impl Running {
             cluster.end().await;
         }
         self.node.stop().await;
-        if let Err(error) = self.store.close().await {
+        if let Some(store) = self.store
+            && let Err(error) = store.close().await
+        {
             tracing::error!(%error, "the store did not close cleanly");
         }
         self.ended.send_replace(true);

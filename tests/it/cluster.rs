@@ -38,9 +38,11 @@ struct Node {
 
 impl Node {
     async fn start(world: &World, name: &str) -> Node {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let text = world.config(name);
-        let (config, _) = config::parse(&text, Base { directory: world.dir.path().into() }, Vec::new()).unwrap();
+        let (config, _) =
+            config::parse(&text, Base { directory: world.dir.path().into() }, Vec::new()).unwrap();
         let parts = Parts { store: Some(world.store.clone()), ..Parts::default() };
         let running = runtime.spawn(async move { node::start(&config, parts).await }).await.unwrap().unwrap();
         Node { grpc: running.grpc, runtime: Some(runtime), running: Some(running) }
@@ -119,8 +121,7 @@ impl World {
     }
 
     async fn company(&self, node: &Node) -> String {
-        let mut companies =
-            v1::company_service_client::CompanyServiceClient::new(node.service(ADMIN));
+        let mut companies = v1::company_service_client::CompanyServiceClient::new(node.service(ADMIN));
         let request = v1::CreateCompanyRequest {
             name: "Acme".into(),
             idempotency_key: "acme".into(),
@@ -146,7 +147,8 @@ async fn settled(asked: &Node, names: &[&str]) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the shards never came to {names:?}");
+    let last = asked.nodes().get_cluster(v1::GetClusterRequest {}).await;
+    panic!("the shards never came to {names:?}: {last:?}");
 }
 
 fn phone(n: usize) -> String {
@@ -165,7 +167,8 @@ fn external(n: usize, key: &str) -> v1::PlaceCallRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_node_takes_any_command_and_shows_it() {
     let world = World::new();
-    let nodes = [Node::start(&world, "a").await, Node::start(&world, "b").await, Node::start(&world, "c").await];
+    let nodes =
+        [Node::start(&world, "a").await, Node::start(&world, "b").await, Node::start(&world, "c").await];
     settled(&nodes[0], &["a", "b", "c"]).await;
     let key = world.company(&nodes[0]).await;
     for n in 0..12 {
@@ -179,8 +182,7 @@ async fn any_node_takes_any_command_and_shows_it() {
         let got = look.calls(&key).get_call(get).await.unwrap().into_inner();
         assert_eq!(got.call.unwrap().call_id, call_id);
         // A watcher elsewhere hears what happens afterwards.
-        let request =
-            v1::WatchCallRequest { call_id: call_id.clone(), after_event: 0, keep_open: true };
+        let request = v1::WatchCallRequest { call_id: call_id.clone(), after_event: 0, keep_open: true };
         let mut events = watch.calls(&key).watch_call(request).await.unwrap().into_inner();
         assert_eq!(events.message().await.unwrap().unwrap().event.unwrap().event, 1);
         let hangup = v1::HangupCallRequest { call_id, idempotency_key: String::new() };
@@ -189,10 +191,8 @@ async fn any_node_takes_any_command_and_shows_it() {
         assert_eq!(next.unwrap().unwrap().unwrap().event.unwrap().event, 2);
     }
     let mut calls = nodes[1].calls(&key);
-    let refused = calls.get_call(v1::GetCallRequest {
-        call_id: uuid::Uuid::new_v4().to_string(),
-        ..Default::default()
-    });
+    let refused = calls
+        .get_call(v1::GetCallRequest { call_id: uuid::Uuid::new_v4().to_string(), ..Default::default() });
     assert_eq!(refused.await.unwrap_err().code(), Code::NotFound, "refusals arrive as they are");
 }
 
@@ -224,7 +224,10 @@ async fn write(grpc: Vec<SocketAddr>, key: String, writer: usize, stop: Arc<Atom
             match services[turn % services.len()].clone().add_note(request).await {
                 Ok(_) => break,
                 Err(e) => assert!(
-                    matches!(e.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown),
+                    matches!(
+                        e.code(),
+                        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
+                    ),
                     "{e:?}"
                 ),
             }

@@ -38,7 +38,6 @@ pub enum Space {
     DeadLetter = 10,
     Mark = 11,
     // 12 and 13 are the cluster's: its nodes, and itself.
-
     Dnc = 20,
     Consent = 21,
     Contacted = 22,

@@ -28,7 +28,8 @@ pub fn mark(node: u64, lane: u64) -> Vec<u8> {
 
 /// FNV-1a over a node's name.
 pub fn name_hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// (Timer, shard, due, company, kind, id) -> empty. At most one for an entity; cleared when the

@@ -122,7 +122,11 @@ impl Peers {
         let hello = timeout(CONNECT_MAX * 2, client.hello(self.hello.clone())).await;
         let answer = hello.map_err(|_| "no answer in time".to_owned())?.map_err(|status| {
             if status.code() == Code::FailedPrecondition {
-                tracing::error!(peer = node.peer, why = status.message(), "a node refuses to talk to this one");
+                tracing::error!(
+                    peer = node.peer,
+                    why = status.message(),
+                    "a node refuses to talk to this one"
+                );
             }
             status.message().to_owned()
         })?;

@@ -86,7 +86,8 @@ impl PeerService for Service {
             let why = format!("this is a node of the cluster {:?}", options.cluster);
             return Err(Status::failed_precondition(why));
         }
-        let Some(protocol) = options.protocol.common(Protocol { min: protocol_min, max: protocol_max }) else {
+        let Some(protocol) = options.protocol.common(Protocol { min: protocol_min, max: protocol_max })
+        else {
             let (min, max) = (options.protocol.min, options.protocol.max);
             tracing::error!(node, build, protocol_min, protocol_max, "a node speaks another protocol");
             let why = format!(
