@@ -178,7 +178,7 @@ async fn any_node_takes_any_command_and_shows_it() {
         let call_id = placed.call_id;
         let again = look.calls(&key).place_call(request).await.unwrap().into_inner();
         assert!(again.replayed && again.call_id == call_id);
-        let get = v1::GetCallRequest { call_id: call_id.clone(), ..Default::default() };
+        let get = v1::GetCallRequest { call_id: call_id.clone() };
         let got = look.calls(&key).get_call(get).await.unwrap().into_inner();
         assert_eq!(got.call.unwrap().call_id, call_id);
         // A watcher elsewhere hears what happens afterwards.
@@ -191,8 +191,7 @@ async fn any_node_takes_any_command_and_shows_it() {
         assert_eq!(next.unwrap().unwrap().unwrap().event.unwrap().event, 2);
     }
     let mut calls = nodes[1].calls(&key);
-    let refused = calls
-        .get_call(v1::GetCallRequest { call_id: uuid::Uuid::new_v4().to_string(), ..Default::default() });
+    let refused = calls.get_call(v1::GetCallRequest { call_id: uuid::Uuid::new_v4().to_string() });
     assert_eq!(refused.await.unwrap_err().code(), Code::NotFound, "refusals arrive as they are");
 }
 
