@@ -5,4 +5,4 @@ mod postgres;
 mod proxy;
 
 pub use postgres::{Missing, Postgres, StartError};
-pub use proxy::{Passing, Proxy};
+pub use proxy::{Passing, Proxy, Stranded};

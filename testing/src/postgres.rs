@@ -126,17 +126,35 @@ impl Postgres {
     /// # Errors
     /// [`StartError::Missing`] where no server is installed.
     pub async fn start() -> Result<Postgres, StartError> {
-        Postgres::start_with(&[]).await
+        Postgres::start_with(&[], &[]).await
     }
 
-    /// As [`Postgres::start`], with settings of the server beside its defaults.
+    /// As [`Postgres::start`], with settings of the server beside its defaults, and files (by name, with what
+    /// is in them, for the server's eyes only) in the directory that settings are relative to.
     ///
     /// # Errors
     /// As of [`Postgres::start`].
-    pub async fn start_with(settings: &[(&str, &str)]) -> Result<Postgres, StartError> {
-        let settings =
-            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut postgres = blocking(move || Postgres::make(settings)).await?;
+    pub async fn start_with(
+        settings: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> Result<Postgres, StartError> {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let (settings, files) = (owned(settings), owned(files));
+        let mut postgres = blocking(move || {
+            let postgres = Postgres::make(settings)?;
+            for (name, text) in files {
+                let path = postgres.data().join(name);
+                std::fs::write(&path, text)?;
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+                if let Owner(Some((user, group))) = postgres.owner {
+                    chown(&path, Some(user), Some(group))?;
+                }
+            }
+            Ok(postgres)
+        })
+        .await?;
         postgres.up().await?;
         Ok(postgres)
     }
@@ -153,7 +171,12 @@ impl Postgres {
 
     /// A server for one test; `None` and panics as of [`Postgres::shared`].
     pub async fn start_or_skip() -> Option<Postgres> {
-        match Postgres::start().await {
+        Postgres::or_skip(Postgres::start().await)
+    }
+
+    /// What was started; `None` and panics as of [`Postgres::shared`].
+    pub fn or_skip(started: Result<Postgres, StartError>) -> Option<Postgres> {
+        match started {
             Ok(postgres) => Some(postgres),
             Err(StartError::Missing(missing)) => {
                 let required = std::env::var_os(REQUIRE).is_some_and(|value| value == "1");
@@ -227,19 +250,27 @@ impl Postgres {
         format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Runs one statement as the superuser. Gives its rows, columns apart by `|`.
+    /// Runs one statement as the superuser. Gives the first column of its first row, as text; empty without one.
     ///
     /// # Errors
     /// What the server says.
     pub async fn sql(&self, sql: &str) -> Result<String, String> {
-        let mut command = self.owner.command(self.programs.join("psql"));
-        command
-            .args(["--no-psqlrc", "--tuples-only", "--no-align", "--dbname"])
-            .arg(self.url())
-            .args(["--command", sql]);
-        let done = blocking(move || Ok(command.output()?)).await.map_err(|error| error.to_string())?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
+        let url = self.url();
+        let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+        let (client, connection) = connected.map_err(|error| error.to_string())?;
+        let driving = tokio::spawn(connection);
+        let said = client.simple_query(sql).await;
+        drop(client);
+        let _ = driving.await;
+        let said =
+            said.map_err(|error| error.as_db_error().map_or(error.to_string(), ToString::to_string))?;
+        let first = said.iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => {
+                Some(row.try_get(0).ok().flatten().unwrap_or_default().to_owned())
+            }
+            _ => None,
+        });
+        Ok(first.unwrap_or_default())
     }
 
     /// Starts the server, and waits until it takes connections.

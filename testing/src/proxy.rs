@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,13 +21,42 @@ pub enum Passing {
     Cut,
 }
 
+/// What holds for some connections: on the way to the server, and on the way back.
+struct Ways {
+    to_server: watch::Sender<Passing>,
+    to_client: watch::Sender<Passing>,
+}
+
+impl Ways {
+    fn new() -> Ways {
+        Ways {
+            to_server: watch::Sender::new(Passing::Through),
+            to_client: watch::Sender::new(Passing::Through),
+        }
+    }
+
+    fn set(&self, passing: Passing) {
+        self.to_server.send_replace(passing);
+        self.to_client.send_replace(passing);
+    }
+}
+
 /// A port on loopback that leads to another one.
 pub struct Proxy {
     port: u16,
-    to_server: watch::Sender<Passing>,
-    to_client: watch::Sender<Passing>,
+    ways: Arc<Mutex<Ways>>,
     passed: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
+}
+
+/// Connections that do not do any more what the proxy is told.
+pub struct Stranded(Ways);
+
+impl Stranded {
+    /// What was held arrives.
+    pub fn deliver(&self) {
+        self.0.set(Passing::Through);
+    }
 }
 
 impl Proxy {
@@ -38,11 +67,10 @@ impl Proxy {
     pub async fn start(port: u16) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let own = listener.local_addr()?.port();
-        let (to_server, server) = watch::channel(Passing::Through);
-        let (to_client, client) = watch::channel(Passing::Through);
+        let ways = Arc::new(Mutex::new(Ways::new()));
         let passed = Arc::new(AtomicU64::new(0));
-        let accepting = tokio::spawn(accept(listener, port, (server, client), passed.clone()));
-        Ok(Proxy { port: own, to_server, to_client, passed, accepting })
+        let accepting = tokio::spawn(accept(listener, port, ways.clone(), passed.clone()));
+        Ok(Proxy { port: own, ways, passed, accepting })
     }
 
     pub fn port(&self) -> u16 {
@@ -51,13 +79,22 @@ impl Proxy {
 
     /// Both ways at once.
     pub fn set(&self, passing: Passing) {
-        self.to_server.send_replace(passing);
-        self.to_client.send_replace(passing);
+        self.ways().set(passing);
     }
 
     /// What the server sends.
     pub fn set_answers(&self, passing: Passing) {
-        self.to_client.send_replace(passing);
+        self.ways().to_client.send_replace(passing);
+    }
+
+    /// Leaves the present connections as they are, and passes on what new ones send.
+    #[must_use = "its connections are cut when it is dropped"]
+    pub fn strand(&self) -> Stranded {
+        Stranded(std::mem::replace(&mut *self.ways(), Ways::new()))
+    }
+
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes that have reached the server so far.
@@ -73,11 +110,13 @@ impl Drop for Proxy {
     }
 }
 
-type Ways = (watch::Receiver<Passing>, watch::Receiver<Passing>);
-
-async fn accept(listener: TcpListener, port: u16, ways: Ways, passed: Arc<AtomicU64>) {
+async fn accept(listener: TcpListener, port: u16, ways: Arc<Mutex<Ways>>, passed: Arc<AtomicU64>) {
     while let Ok((client, _)) = listener.accept().await {
-        let (ways, passed) = (ways.clone(), passed.clone());
+        let ways = {
+            let ways = ways.lock().unwrap_or_else(PoisonError::into_inner);
+            (ways.to_server.subscribe(), ways.to_client.subscribe())
+        };
+        let passed = passed.clone();
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
             let _ = (client.set_nodelay(true), server.set_nodelay(true));

@@ -16,10 +16,6 @@ use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-/// For the answer. Locks are waited for less long, and a server that is gone is noticed sooner.
-const ANSWER: Duration = Duration::from_secs(25);
-/// For learning what became of a commit whose connection was lost.
-const OUTCOME: Duration = Duration::from_secs(10);
 /// Between two tries to learn it.
 const AGAIN: Duration = Duration::from_millis(50);
 /// A commit is asked for again where the server has asked for other locks.
@@ -68,7 +64,7 @@ impl Request {
             .chain(self.set.iter().map(|(place, ..)| place))
             .chain(self.added.iter().map(|(place, ..)| place));
         let ranges = !self.reads.ranges.is_empty() || !self.cleared_ranges.is_empty();
-        let read = self.reads.places.keys().map(|place| &place[..]);
+        let read = self.reads.places.keys().chain(self.reads.expected.keys()).map(|place| &place[..]);
         let taken = locks(read, written.map(|place| &place[..]), ranges, &guarded, engine.locks_max);
         (taken, guarded.len())
     }
@@ -90,6 +86,8 @@ impl Request {
         let (numbers, shared): (Vec<i32>, Vec<bool>) = taken.iter().copied().unzip();
         let (read, writers): (Vec<&[u8]>, Vec<Version>) =
             self.reads.places.iter().map(|(place, version)| (&place[..], *version)).unzip();
+        let (expected, values): (Vec<&[u8]>, Vec<Option<&[u8]>>) =
+            self.reads.expected.iter().map(|(place, value)| (&place[..], value.as_deref())).unzip();
         let ranges = &self.reads.ranges;
         let range_begins: Vec<&[u8]> = ranges.iter().map(|range| &range.begin[..]).collect();
         let range_ends: Vec<&[u8]> = ranges.iter().map(|range| &range.end[..]).collect();
@@ -106,7 +104,7 @@ impl Request {
         let add_places: Vec<&[u8]> = self.added.iter().map(|(place, ..)| &place[..]).collect();
         let add_rests: Vec<Option<&[u8]>> = self.added.iter().map(|(_, key, _)| long::rest(key)).collect();
         let add_deltas: Vec<i64> = self.added.iter().map(|(.., delta)| *delta).collect();
-        let parameters: [&(dyn ToSql + Sync); 24] = [
+        let parameters: [&(dyn ToSql + Sync); 26] = [
             &lease.id,
             &number,
             &engine.lock_space,
@@ -117,6 +115,8 @@ impl Request {
             &shared,
             &read,
             &writers,
+            &expected,
+            &values,
             &range_begins,
             &range_ends,
             &range_rows,
@@ -133,7 +133,7 @@ impl Request {
             &add_deltas,
         ];
         let answer = lease.client.query_one(&lease.statements.commit, &parameters);
-        match tokio::time::timeout(ANSWER, answer).await {
+        match tokio::time::timeout(engine.answer_max, answer).await {
             Ok(answer) => answer.and_then(|row| row.try_get(0)).map_err(|error| Trouble::of(&error)),
             Err(_) => Err(Trouble::slow()),
         }
@@ -168,6 +168,11 @@ async fn try_commit(engine: &Engine, mut lease: Lease, request: &Request) -> Res
         let (mut locks, guards) = request.locks(engine);
         if alone && matches!(locks, Locks::Some(_)) {
             locks = Locks::All { new: Vec::new() };
+        }
+        if lease.client.is_closed() {
+            // Nothing was sent.
+            lease.discard();
+            return Err(Trouble::Lost("it was lost before the commit".into()).into_store().into());
         }
         let number = lease.next_commit();
         match request.call(engine, &lease, number, &locks, guards).await {
@@ -204,12 +209,12 @@ async fn try_commit(engine: &Engine, mut lease: Lease, request: &Request) -> Res
 /// What became of commit `number` of a session whose connection was lost. Once this has told, it stays so.
 async fn outcome(engine: &Engine, session: i64, number: i64, why: &str) -> Result<(), CommitError> {
     let count = |outcome| metrics::counter!("tandem_store_lost_total", "outcome" => outcome).increment(1);
-    let deadline = Instant::now() + OUTCOME;
+    let deadline = Instant::now() + engine.outcome_max;
     let unknown = loop {
-        let newest = match engine.pool.for_commit().await {
-            Ok(other) => other.close_session(session).await,
-            Err(error) => Err(error),
-        };
+        let newest = tokio::time::timeout_at(deadline, async {
+            engine.pool.for_commit().await?.close_session(session).await
+        });
+        let newest = newest.await.unwrap_or_else(|_| Err(Trouble::slow().into_store()));
         match newest {
             Ok(Some(newest)) if newest == number => {
                 count("committed");

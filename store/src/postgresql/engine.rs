@@ -12,6 +12,7 @@ use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One commit may take this part of the locks that the server has for all sessions. So many commits do not run
 /// at a time; and the server may have other users.
@@ -23,6 +24,8 @@ pub(super) struct Engine {
     pub clock: Arc<dyn Clock>,
     pub lock_space: i32,
     pub locks_max: usize,
+    pub answer_max: Duration,
+    pub outcome_max: Duration,
     /// Families of keys that somebody relies on, as far as this process has heard.
     guarded: RwLock<Arc<BTreeSet<Family>>>,
     pub metrics: Metrics,
@@ -42,6 +45,8 @@ impl Engine {
             clock: options.clock,
             lock_space: schema::lock_space(&options.prefix),
             locks_max: options.locks_max.unwrap_or((server.locks / LOCKS_SHARE).max(LOCKS_MIN)),
+            answer_max: options.answer_max,
+            outcome_max: options.outcome_max,
             pool: Arc::new(Pool::new(address, options.prefix, options.connections_max)),
             guarded: RwLock::default(),
             metrics: Metrics {

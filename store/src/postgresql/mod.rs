@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use engine::Engine;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use transaction::Optimistic;
 
 /// Which database, and how much of it.
@@ -48,6 +49,10 @@ pub struct Options {
     /// Locks on rows that one commit may take before it takes the one lock on all of them; `None` for a
     /// share of what the server has.
     pub locks_max: Option<usize>,
+    /// For the server to answer a commit; after that its connection counts as lost.
+    pub answer_max: Duration,
+    /// For learning what became of a commit whose connection was lost; after that it counts as unknown.
+    pub outcome_max: Duration,
 }
 
 impl fmt::Debug for Options {
@@ -65,6 +70,8 @@ impl Options {
             connections_max: 16,
             clock: Arc::new(SystemClock::new()),
             locks_max: None,
+            answer_max: Duration::from_secs(10),
+            outcome_max: Duration::from_secs(10),
         }
     }
 

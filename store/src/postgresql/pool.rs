@@ -42,6 +42,8 @@ pub(super) struct Pool {
 pub(super) struct Lease {
     session: Option<Session>,
     pool: Arc<Pool>,
+    /// Nobody waits for the answer to what was asked last.
+    abandoned: AtomicBool,
     _permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
@@ -95,7 +97,12 @@ impl Pool {
             return Err(closed());
         }
         let session = self.session().await?;
-        let lease = Lease { session: Some(session), pool: self.clone(), _permits: permits };
+        let lease = Lease {
+            session: Some(session),
+            pool: self.clone(),
+            abandoned: AtomicBool::new(false),
+            _permits: permits,
+        };
         self.close_unclosed(&lease).await?;
         Ok(lease)
     }
@@ -194,7 +201,10 @@ impl Lease {
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&session];
         let close = self.client.query_opt(&self.statements.close, &parameters);
         let trouble = |error| super::error::Trouble::of(&error).into_store();
-        match tokio::time::timeout(WAIT * 3, close).await {
+        self.abandoned.store(true, Ordering::Relaxed);
+        let answer = tokio::time::timeout(WAIT * 3, close).await;
+        self.abandoned.store(answer.is_err(), Ordering::Relaxed);
+        match answer {
             Ok(row) => row.map_err(trouble)?.map(|row| row.try_get(0).map_err(trouble)).transpose(),
             Err(_) => Err(super::error::Trouble::slow().into_store()),
         }
@@ -217,7 +227,9 @@ impl DerefMut for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
+        if let Some(session) = self.session.take()
+            && !*self.abandoned.get_mut()
+        {
             self.pool.give_back(session);
         }
     }

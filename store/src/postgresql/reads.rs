@@ -4,6 +4,7 @@ use bytes::Bytes;
 use bytes::{Buf, BytesMut};
 use postgres_types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::error::Error;
 
 /// The server's number of the transaction that wrote a row. A row that is written again has another one, even
@@ -46,6 +47,8 @@ pub(super) struct Protected {
 #[derive(Default)]
 pub(super) struct Reads {
     pub places: HashMap<Bytes, Version>,
+    /// Values that places must have.
+    pub expected: HashMap<Bytes, Option<Bytes>>,
     /// Each row within a range is also among `places`: as many rows, and none of them changed, is no change.
     pub ranges: Vec<Protected>,
     bytes: usize,
@@ -58,6 +61,16 @@ impl Reads {
         if let Some(before) = self.places.insert(place, version) {
             // Two states were seen, only one of which can be the present one.
             self.changed |= before != version;
+        }
+    }
+
+    pub fn expect(&mut self, place: Bytes, value: Option<Bytes>) {
+        self.bytes += place.len() + value.as_ref().map_or(0, Bytes::len);
+        match self.expected.entry(place) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+            }
+            Entry::Occupied(entry) => self.changed |= *entry.get() != value,
         }
     }
 

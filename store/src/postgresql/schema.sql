@@ -69,8 +69,10 @@ CREATE FUNCTION {schema}.commit_1(
     session bigint, number bigint,
     -- Locks; see `locks.rs`.
     space int, alone boolean, guards int, new_guards int[], lock_numbers int[], lock_shared boolean[],
-    -- What must be unchanged: rows by who wrote them (null: absent), ranges by how many rows they have.
+    -- What must be unchanged: rows by who wrote them or by their values (null: absent), ranges by how many rows
+    -- they have.
     read_places bytea[], read_writers xid[],
+    expected_places bytea[], expected_values bytea[],
     range_begins bytea[], range_ends bytea[], range_rows bigint[],
     -- What is written, in this order. Ranges by the places around them and by the exact keys.
     cleared_firsts bytea[], cleared_afters bytea[], cleared_begins bytea[], cleared_ends bytea[],
@@ -98,6 +100,14 @@ BEGIN
         PERFORM FROM unnest(read_places, read_writers) AS p(place, writer)
             LEFT JOIN {schema}.rows r ON r.place = p.place
             WHERE r.xmin IS DISTINCT FROM p.writer LIMIT 1;
+        IF FOUND THEN
+            RETURN 1;
+        END IF;
+    END IF;
+    IF cardinality(expected_places) > 0 THEN
+        PERFORM FROM unnest(expected_places, expected_values) AS p(place, value)
+            LEFT JOIN {schema}.rows r ON r.place = p.place
+            WHERE r.value IS DISTINCT FROM p.value LIMIT 1;
         IF FOUND THEN
             RETURN 1;
         END IF;

@@ -41,6 +41,7 @@ SET enable_material = off";
 /// The statements that are used over and over.
 pub(super) struct Statements {
     pub get: Statement,
+    pub get_many: Statement,
     pub forward: Statement,
     pub backward: Statement,
     pub commit: Statement,
@@ -92,6 +93,10 @@ impl Session {
         let texts = [
             format!("SELECT value, xmin FROM {rows} WHERE place = $1"),
             format!(
+                "SELECT r.place, r.value, r.xmin FROM unnest($1::bytea[]) AS k(place) \
+                 JOIN {rows} r ON r.place = k.place"
+            ),
+            format!(
                 "SELECT place, rest, value, xmin FROM {rows} WHERE place >= $1 AND place < $2 ORDER BY place LIMIT $3"
             ),
             format!(
@@ -99,7 +104,7 @@ impl Session {
             ),
             format!(
                 "SELECT {prefix}.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-                 $17, $18, $19, $20, $21, $22, $23, $24)"
+                 $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
             ),
             format!("SELECT guarded FROM {prefix}.settings"),
             // Waits for a commit that is being made durable; one that comes later finds the session closed.
@@ -119,6 +124,7 @@ impl Session {
         let mut next = || statements.next().ok_or_else(|| Trouble::Lost("a statement is missing".into()));
         let statements = Statements {
             get: next()?,
+            get_many: next()?,
             forward: next()?,
             backward: next()?,
             commit: next()?,

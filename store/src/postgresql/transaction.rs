@@ -13,7 +13,11 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
+
+/// A value and who wrote it; neither where there is no row.
+type Stored = (Option<Bytes>, Version);
 
 /// Rows that are read beyond the first page, where own writes hide some of it.
 const PAGE_MIN: usize = 100;
@@ -62,12 +66,46 @@ impl Optimistic {
         if bytes > TRANSACTION_BYTES_MAX { Err(StoreError::TransactionTooLarge(bytes)) } else { Ok(()) }
     }
 
-    async fn stored(&mut self, place: &[u8]) -> Result<(Option<Bytes>, Version), StoreError> {
-        let broken = |error: tokio_postgres::Error| super::error::Trouble::of(&error).into_store();
+    /// What is stored at one place.
+    async fn stored(&mut self, place: &[u8]) -> Result<Stored, StoreError> {
         let rows = self.snapshot().await?.read(|statements| &statements.get, &[&place]).await?;
         let Some(row) = rows.first() else { return Ok((None, None)) };
-        let value: &[u8] = row.try_get(0).map_err(broken)?;
-        Ok((Some(Bytes::copy_from_slice(value)), Some(row.try_get(1).map_err(broken)?)))
+        let value: &[u8] = row.try_get(0).map_err(unreadable)?;
+        Ok((Some(Bytes::copy_from_slice(value)), Some(row.try_get(1).map_err(unreadable)?)))
+    }
+
+    /// What is stored at several places, where there is anything.
+    async fn stored_at(&mut self, places: &[&[u8]]) -> Result<HashMap<Bytes, Stored>, StoreError> {
+        let rows = self.snapshot().await?.read(|statements| &statements.get_many, &[&places]).await?;
+        let mut stored = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let (place, value): (&[u8], &[u8]) =
+                (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
+            let version = row.try_get(2).map_err(unreadable)?;
+            stored
+                .insert(Bytes::copy_from_slice(place), (Some(Bytes::copy_from_slice(value)), Some(version)));
+        }
+        Ok(stored)
+    }
+
+    /// What a read gives whose own writes say `local`, and that has found this.
+    fn found(
+        &mut self,
+        place: Bytes,
+        local: &Local,
+        stored: Stored,
+        read: Read,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let (stored, version) = stored;
+        self.found.lock().insert(place.clone(), version);
+        if read == Read::Conflict {
+            self.reads.place(place, version);
+            self.check_size()?;
+        }
+        Ok(match local {
+            Local::Add(delta) => Some(added(stored.as_deref(), *delta)),
+            Local::Known(_) | Local::Unknown => stored,
+        })
     }
 
     /// Protects the part of `range` that was walked to find `rows`, of which `walk` is what the server has.
@@ -93,6 +131,14 @@ impl Optimistic {
         }
         self.reads.range(begin.into(), end.into(), count);
     }
+}
+
+fn known(local: Local) -> Option<Bytes> {
+    if let Local::Known(value) = local { value } else { None }
+}
+
+fn unreadable(error: tokio_postgres::Error) -> StoreError {
+    super::error::Trouble::of(&error).into_store()
 }
 
 /// Rows of a range, as far as they were read from the server.
@@ -146,7 +192,6 @@ impl Walk {
         after: &[u8],
         limit: usize,
     ) -> Result<usize, StoreError> {
-        let broken = |error: tokio_postgres::Error| super::error::Trouble::of(&error).into_store();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let reverse = self.reverse;
         let rows = snapshot
@@ -158,12 +203,12 @@ impl Walk {
         let mut any_long = false;
         for row in &rows {
             let (place, rest): (&[u8], Option<&[u8]>) =
-                (row.try_get(0).map_err(broken)?, row.try_get(1).map_err(broken)?);
+                (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
             any_long |= rest.is_some();
-            let value = Bytes::copy_from_slice(row.try_get(2).map_err(broken)?);
+            let value = Bytes::copy_from_slice(row.try_get(2).map_err(unreadable)?);
             let key = long::key(place, rest);
             let place = if rest.is_none() { key.clone() } else { Bytes::copy_from_slice(place) };
-            self.places.push((place, Some(row.try_get(3).map_err(broken)?)));
+            self.places.push((place, Some(row.try_get(3).map_err(unreadable)?)));
             self.rows.push((key, value));
         }
         if any_long {
@@ -189,16 +234,34 @@ impl Transaction for Optimistic {
             return Ok(value);
         }
         let place = Bytes::from(long::place(key).into_owned());
-        let (stored, version) = self.stored(&place).await?;
-        self.found.lock().insert(place.clone(), version);
-        if read == Read::Conflict {
-            self.reads.place(place, version);
-            self.check_size()?;
+        let stored = self.stored(&place).await?;
+        self.found(place, &local, stored, read)
+    }
+
+    async fn get_many(&mut self, keys: &[&[u8]], read: Read) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let mut locals = Vec::with_capacity(keys.len());
+        for key in keys {
+            check_key(key)?;
+            locals.push(self.overlay.local(key));
         }
-        Ok(match local {
-            Local::Add(delta) => Some(added(stored.as_deref(), delta)),
-            Local::Known(_) | Local::Unknown => stored,
-        })
+        let asked = keys.iter().zip(&locals).filter(|(_, local)| !matches!(local, Local::Known(_)));
+        let places: Vec<_> = asked.map(|(key, _)| long::place(key)).collect();
+        if places.is_empty() {
+            return Ok(locals.into_iter().map(known).collect());
+        }
+        let stored = self.stored_at(&places.iter().map(|place| &place[..]).collect::<Vec<_>>()).await?;
+        let mut values = Vec::with_capacity(keys.len());
+        for (key, local) in keys.iter().zip(locals) {
+            values.push(match local {
+                Local::Known(value) => value,
+                local => {
+                    let place = Bytes::from(long::place(key).into_owned());
+                    let stored = stored.get(&place).cloned().unwrap_or_default();
+                    self.found(place, &local, stored, read)?
+                }
+            });
+        }
+        Ok(values)
     }
 
     async fn range(&mut self, range: Range, read: Read) -> Result<Vec<Row>, StoreError> {
@@ -232,6 +295,15 @@ impl Transaction for Optimistic {
         let place = long::place(key);
         let Some(version) = found.lock().get(&place[..]).copied() else { return false };
         self.reads.place(Bytes::from(place.into_owned()), version);
+        true
+    }
+
+    fn expect(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
+        if self.overlay.local(key) != Local::Unknown {
+            return false;
+        }
+        let place = Bytes::from(long::place(key).into_owned());
+        self.reads.expect(place, value.map(Bytes::copy_from_slice));
         true
     }
 
