@@ -247,6 +247,11 @@ impl Shard {
         entities.slots.len()
     }
 
+    /// It was closed in peace, and has nothing left to do.
+    pub fn is_closed(&self) -> bool {
+        self.closing.load(Ordering::Acquire) && self.is_stopped()
+    }
+
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire) || self.is_stopped()
     }
