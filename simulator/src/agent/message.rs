@@ -17,6 +17,8 @@ pub(super) enum Incoming {
     },
     /// Counts as a turn of the caller.
     Text(String),
+    /// Something to know, which is no turn.
+    Context,
     /// The caller is busy: the agent does not break in.
     Activity,
     Other,
@@ -81,6 +83,10 @@ impl Incoming {
             "user_message" => {
                 Self::Text(wire.text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default())
             }
+            "contextual_update" => match wire.text {
+                Some(Value::String(_)) => Self::Context,
+                _ => return Err(Invalid),
+            },
             "user_activity" => Self::Activity,
             _ => Self::Other,
         })

@@ -8,6 +8,8 @@ mod endings;
 mod hostile;
 mod line;
 mod performing;
+mod reattach;
+mod resumed;
 mod simulated;
 mod tls;
 mod world;

@@ -83,7 +83,7 @@ impl Whole {
         options.limits.agent_patience = Duration::from_secs(3);
         options.limits.last_word_max = Duration::from_secs(2);
         options.accounts = vec![account("twilio", &account_sid, SIM_TOKEN)];
-        options.agents.insert("elevenlabs".into(), Arc::new(agent));
+        options.agents.insert("elevenlabs".into(), Arc::new(agent).into());
         let edge = edge::serve(options).await.expect("an edge");
         Whole { sim, edge: Some(edge), node: Some(node), store, _dir: dir }
     }
