@@ -143,8 +143,8 @@ impl Agent {
                 let api_key = section.secret("api_key", true, "Permits conversations to be started.");
                 let base_url = base_url(section, "https://api.elevenlabs.io");
                 let example = "\"Sorry, we were cut off for a moment. I am back.\"";
-                let about = "What agents say first when they take a conversation up again whose line was \
-                             interrupted. Without, a sentence like this in the language of the plan or the person.";
+                let about = "What agents say first when they take up a conversation whose line was interrupted. \
+                             Without, a short excuse in the language of the plan or the person.";
                 let resume_message: Option<String> = section.optional("resume_message", example, about);
                 if resume_message.as_ref().is_some_and(|text| text.len() > RESUME_MESSAGE_BYTES_MAX) {
                     section.refuse("resume_message", "must be at most 500 bytes");

@@ -167,7 +167,9 @@ mod tests {
         let read = Incoming::parse;
         assert_eq!(read(r#"{"user_audio_chunk":"f39/"}"#), Ok(Incoming::Audio(vec![0x7f, 0x7f, 0x7f])));
         assert_eq!(read(r#"{"type":"pong","event_id":7}"#), Ok(Incoming::Pong(7)));
-        assert_eq!(read(r#"{"type":"contextual_update","text":"x"}"#), Ok(Incoming::Other));
+        assert_eq!(read(r#"{"type":"contextual_update","text":"x"}"#), Ok(Incoming::Context));
+        assert_eq!(read(r#"{"type":"contextual_update"}"#), Err(Invalid));
+        assert_eq!(read(r#"{"type":"feedback","event_id":3,"score":"like"}"#), Ok(Incoming::Other));
         assert_eq!(
             read(r#"{"type":"client_tool_result","tool_call_id":"t","result":"{}","is_error":true}"#),
             Ok(Incoming::ToolResult { id: "t".into(), result: "{}".into(), is_error: true })

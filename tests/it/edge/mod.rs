@@ -5,6 +5,7 @@ mod callbacks;
 mod carrier;
 mod conversations;
 mod endings;
+mod failover;
 mod hostile;
 mod line;
 mod performing;
