@@ -4,7 +4,7 @@ use prost::Message as _;
 use std::error::Error;
 use std::path::PathBuf;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "tandem/v1/common.proto",
     "tandem/v1/call.proto",
     "tandem/v1/call_service.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 9] = [
     "tandem/v1/customer_service.proto",
     "tandem/v1/company.proto",
     "tandem/v1/company_service.proto",
+    "tandem/v1/cluster_service.proto",
 ];
 
 /// Messages that name a person, repeat what was said, or hold a secret: `src/redact.rs` shows what may
@@ -59,5 +60,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".")
         .skip_debug(REDACTED.map(|name| format!(".tandem.v1.{name}")))
         .compile_fds(set)?;
+    // Not in the descriptors that reflection shows: nobody but nodes speaks it.
+    let peer = protox::compile(["tandem/peer/v1/peer.proto"], ["."])?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .skip_debug([".tandem.peer.v1.AskRequest", ".tandem.peer.v1.AskResponse"])
+        .compile_fds(peer)?;
     Ok(())
 }

@@ -90,8 +90,9 @@ impl Pending {
         }
     }
 
-    fn fail(self, why: &'static str) {
-        self.finish(Outcome::Failed(SendError::Unavailable(why)));
+    /// It was not written, as its shard is somebody else's by now.
+    fn moved(self) {
+        self.finish(Outcome::Failed(SendError::Moved));
     }
 }
 
@@ -132,7 +133,7 @@ impl Lanes {
 
     pub fn submit(&self, pending: Pending) {
         if pending.shard.is_stopped() {
-            return pending.fail("the shard has moved");
+            return pending.moved();
         }
         let number = self.number_of(&pending.shard);
         let services = pending.shard.services.clone();
@@ -184,7 +185,7 @@ fn drive(services: Arc<Services>, number: usize, queue: &mut Queue) {
                 }
             }
             for pending in left.waiting {
-                pending.fail("the shard begins anew");
+                pending.finish(Outcome::Failed(SendError::Unavailable("the shard begins anew")));
             }
         }
     });
@@ -231,7 +232,7 @@ async fn run(services: &Arc<Services>, number: usize) {
         // Whoever is about to decide does so first, and goes along: the busier the node, the larger its batches.
         tokio::task::yield_now().await;
         let Some(batch) = next_batch(lane) else { return };
-        commit(services, lane, batch).await;
+        commit(services, number, batch).await;
     }
 }
 
@@ -241,11 +242,14 @@ struct Left {
     redo: Vec<Pending>,
     /// Of shards that are not ours any more.
     fenced: Vec<Pending>,
+    /// The outcome of a commit was lost on the way, so what left afterwards may have been written before.
+    uncertain: bool,
 }
 
-async fn commit(services: &Arc<Services>, lane: &Lane, mut batch: Batch) {
+async fn commit(services: &Arc<Services>, number: usize, mut batch: Batch) {
+    let lane = &services.lanes.0[number];
     let mut left = Left::default();
-    let written = write(services, lane, &mut batch, &mut left).await;
+    let written = write(services, number, &mut batch, &mut left).await;
     for pending in left.redo {
         metrics::counter!("tandem_decisions_redone_total").increment(1);
         pending.finish(Outcome::Redo);
@@ -254,7 +258,11 @@ async fn commit(services: &Arc<Services>, lane: &Lane, mut batch: Batch) {
         if !pending.shard.is_stopped() {
             pending.shard.deposed();
         }
-        pending.fail("the shard has moved");
+        if left.uncertain {
+            pending.finish(Outcome::Failed(SendError::Lost));
+        } else {
+            pending.moved();
+        }
     }
     match written {
         Ok(()) => {
@@ -272,9 +280,12 @@ async fn commit(services: &Arc<Services>, lane: &Lane, mut batch: Batch) {
                 }
             }
         }
-        // What was performed stays in the outbox and is offered again at the next start.
         Err(e) => {
             tracing::error!(decisions = batch.pending.len(), error = %e, "a commit failed");
+            if e.is_retryable() {
+                // What was performed is still in the outbox, and goes with a later commit.
+                lane.queue.lock().performed.append(&mut batch.performed);
+            }
             for numbered in batch.pending {
                 numbered.pending.finish(Outcome::Failed(e.clone()));
             }
@@ -293,20 +304,24 @@ fn failed(e: &StoreError) -> SendError {
 /// changed, those built upon them, and those of shards that have moved, leave it.
 async fn write(
     services: &Services,
-    lane: &Lane,
+    number: usize,
     batch: &mut Batch,
     left: &mut Left,
 ) -> Result<(), SendError> {
+    let lane = &services.lanes.0[number];
     let id =
         services.store.may_lose_outcomes().then(|| batch.pending.first().map(|n| n.pending.shard.random()));
-    let id = id.flatten().map(u64::to_be_bytes);
+    // By this it is known again, should the outcome of its commit be lost.
+    let mark = id.flatten().map(|id| (keys::mark(services.run, number as u64), id.to_be_bytes()));
+    let mut why = SendError::Unavailable("the facts keep changing");
     for rebuilds in 0..REBUILDS_MAX {
         let first = rebuilds == 0;
         let mut tx = services.store.begin();
         let attempt = lane.attempt.fetch_add(1, Ordering::Relaxed) + 1;
-        match build(&mut *tx, attempt, first, batch, left, id).await {
+        match build(&mut *tx, attempt, first, batch, left, mark.as_ref()).await {
             Ok(()) => {}
             Err(e) if e.is_retryable() => {
+                why = SendError::Unavailable("the store");
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
@@ -323,21 +338,26 @@ async fn write(
             }
             Err(CommitError::Unknown(why)) => {
                 tracing::warn!(%why, "the outcome of a commit is not known; reading it back");
-                match happened(services, batch, id).await {
+                metrics::counter!("tandem_commits_unknown_total").increment(1);
+                left.uncertain = true;
+                let Some((key, id)) = &mark else {
                     // Clearing what was performed may be done twice.
-                    None if batch.pending.is_empty() => {}
+                    continue;
+                };
+                match happened(services, key, id).await {
                     Some(true) => return Ok(()),
                     Some(false) => {}
                     None => return Err(SendError::Unavailable("the store")),
                 }
             }
             Err(CommitError::Store(e)) if e.is_retryable() => {
+                why = SendError::Unavailable("the store");
                 tokio::time::sleep(AGAIN).await;
             }
             Err(CommitError::Store(e)) => return Err(failed(&e)),
         }
     }
-    Err(SendError::Unavailable("the facts keep changing"))
+    Err(why)
 }
 
 /// Whether this shard is still ours, as this transaction sees it. Reads its epoch once.
@@ -360,7 +380,7 @@ async fn build(
     first: bool,
     batch: &mut Batch,
     left: &mut Left,
-    id: Option<[u8; 8]>,
+    mark: Option<&(Vec<u8>, [u8; 8])>,
 ) -> Result<(), StoreError> {
     batch.writes = false;
     let mut stays = Vec::with_capacity(batch.pending.len());
@@ -396,8 +416,8 @@ async fn build(
             tx.clear(keys::outbox(shard.id, *sequence));
         }
     }
-    if let (Some(id), Some(first)) = (id, batch.pending.first()) {
-        tx.set(keys::mark(first.pending.shard.id), id.to_vec());
+    if let Some((key, id)) = mark {
+        tx.set(key.clone(), id.to_vec());
     }
     Ok(())
 }
@@ -439,12 +459,11 @@ async fn place(
     Ok(Place::In)
 }
 
-/// Whether the batch with this id is the newest that was written.
-async fn happened(services: &Services, batch: &Batch, id: Option<[u8; 8]>) -> Option<bool> {
-    let (id, first) = (id?, batch.pending.first()?);
+/// Whether the batch with this id is the newest of its lane that was written.
+async fn happened(services: &Services, key: &[u8], id: &[u8; 8]) -> Option<bool> {
     for _ in 0..50 {
         let mut tx = services.store.begin();
-        match tx.get(&keys::mark(first.pending.shard.id), Read::Snapshot).await {
+        match tx.get(key, Read::Snapshot).await {
             Ok(mark) => return Some(mark.as_deref() == Some(id.as_slice())),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }

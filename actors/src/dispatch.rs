@@ -5,9 +5,8 @@
 //! and in order. A dial is the exception: it is started once, promptly, or never; after a restart
 //! its outcome is unknown, and the call settles it.
 
-use crate::entity::{Envelope, Msg, Origin, ReplyTo};
+use crate::entity::Origin;
 use crate::error::SendError;
-use crate::handle::Routed;
 use crate::keys;
 use crate::shard::Shard;
 use parking_lot::Mutex;
@@ -16,13 +15,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tandem_domain::call::{self, Call};
+use tandem_domain::call;
 use tandem_domain::carrier::{DialOutcome, InstructionOutcome, Refusal, RefusalReason};
 use tandem_domain::codec;
 use tandem_domain::effect::{Command, DialOrder, Effect};
 use tandem_domain::id::{Attempt, Entity};
 use tandem_store::{Range, Read};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// Orders held in memory; the rest waits in the store.
@@ -32,7 +30,9 @@ const PAGE: usize = 1_000;
 /// A dial leaves this long after its permission at the latest, the pacing aside.
 const PROMPT: Duration = Duration::from_millis(500);
 /// How long the pacing may hold a dial back.
-const PACE_WAIT_MAX: Duration = Duration::from_millis(1_500);
+pub(crate) const PACE_WAIT_MAX: Duration = Duration::from_millis(1_500);
+/// How long a report follows a call whose shard has moved.
+const REPORT_MAX: Duration = Duration::from_secs(10);
 /// How often an instruction is repeated.
 const INSTRUCTIONS_MAX: u32 = 6;
 /// Failures in a row after which a carrier is left alone for a while.
@@ -221,7 +221,7 @@ async fn deliver(shard: &Arc<Shard>, job: Job) -> bool {
         if shard.is_stopped() {
             return false;
         }
-        match post(shard, to, &command, Some(origin)).await {
+        match crate::route::post(&shard.services, to, &command, Some(origin)).await {
             Ok(()) => return true,
             Err(SendError::Rejected(r)) => {
                 // Taken before, or out of place by now: either way it has been answered.
@@ -229,7 +229,13 @@ async fn deliver(shard: &Arc<Shard>, job: Job) -> bool {
                 return true;
             }
             Err(SendError::DeadLetter) => return true,
-            Err(SendError::Unavailable(_) | SendError::Overloaded(_) | SendError::Store(_)) => {
+            Err(
+                SendError::Moved
+                | SendError::Lost
+                | SendError::Unavailable(_)
+                | SendError::Overloaded(_)
+                | SendError::Store(_),
+            ) => {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_secs(1));
             }
@@ -237,41 +243,15 @@ async fn deliver(shard: &Arc<Shard>, job: Job) -> bool {
     }
 }
 
-/// Sends a command to an entity wherever it is and waits until it is durable.
-async fn post(
-    shard: &Arc<Shard>,
-    to: Entity,
-    command: &Command,
-    origin: Option<Origin>,
-) -> Result<(), SendError> {
-    match command.clone() {
-        Command::Call(c) => post_to::<Call>(shard, to, c, origin).await,
-        Command::Campaign(c) => post_to::<tandem_domain::campaign::Campaign>(shard, to, c, origin).await,
-        Command::Customer(c) => post_to::<tandem_domain::customer::Customer>(shard, to, c, origin).await,
-        Command::Company(c) => post_to::<tandem_domain::company::Company>(shard, to, c, origin).await,
-    }
-}
-
-async fn post_to<M: Routed>(
-    shard: &Arc<Shard>,
-    to: Entity,
-    command: M::Command,
-    origin: Option<Origin>,
-) -> Result<(), SendError> {
-    let target = shard.services.route(to).ok_or(SendError::Unavailable("the shard is not here"))?;
-    let (ack, taken) = oneshot::channel();
-    let envelope = Envelope { command, key: None, origin, reply: ReplyTo::Ack(ack), tries: 0, crashes: 0 };
-    target.deliver::<M>(to, Msg::Do(envelope)).await?;
-    taken.await.unwrap_or(Err(SendError::Unavailable("the entity has restarted")))
-}
-
-/// Tells a call what came of an order, until it is durable.
+/// Tells a call what came of an order, until it is durable. Should the shard move meanwhile, the call hears it where it
+/// is then.
 async fn report(shard: &Arc<Shard>, attempt: Attempt, command: call::Command) {
     let to = Entity::call(attempt.company, attempt.call);
     let command = Command::Call(command);
     let mut wait = Duration::from_millis(5);
-    while !shard.is_stopped() {
-        match post(shard, to, &command, None).await {
+    let until = Instant::now() + REPORT_MAX;
+    while !shard.is_stopped() || (shard.services.elsewhere.is_some() && Instant::now() < until) {
+        match crate::route::post(&shard.services, to, &command, None).await {
             Ok(()) | Err(SendError::Rejected(_) | SendError::DeadLetter) => return,
             Err(_) => tokio::time::sleep(wait).await,
         }
@@ -359,11 +339,11 @@ async fn place(shard: &Arc<Shard>, job: &Job, order: &DialOrder) -> DialOutcome 
     if services.breakers.is_open(&order.carrier) {
         return not_sent();
     }
-    let latest = job.committed + PACE_WAIT_MAX;
-    let speed = shard.clock.speed();
-    let Some(at) = services.pacer.reserve(&order.paces, speed, Instant::now(), latest) else {
+    let left = (job.committed + PACE_WAIT_MAX).saturating_duration_since(Instant::now());
+    let Some(wait) = crate::route::pace(services, order.attempt.company, &order.paces, left).await else {
         return not_sent();
     };
+    let at = Instant::now() + wait;
     tokio::time::sleep_until(at).await;
     let Ok(_slot) = services.slots.acquire().await else { return not_sent() };
     // Promptly or not at all: a permission that lay about was given for another moment, and the

@@ -3,9 +3,11 @@
 use crate::clock::Clock;
 use crate::commit::Lanes;
 use crate::dispatch::Breakers;
-use crate::entity::{Answer, Envelope, Key, Msg, ReplyTo, View};
+use crate::elsewhere::MaybeElsewhere;
+use crate::entity::{Answer, Key, Msg, View};
 use crate::error::SendError;
 use crate::faults::Faults;
+use crate::node::NodeMsg;
 use crate::pacer::Pacer;
 use crate::perform::Performer;
 use crate::shard::{Shard, shard_of};
@@ -13,8 +15,8 @@ use crate::vault::Vault;
 use crate::watch::Watchers;
 use parking_lot::RwLock;
 use ractor::{ActorCell, ActorRef};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use tandem_domain::call::Call;
 use tandem_domain::campaign::Campaign;
 use tandem_domain::company::Company;
@@ -23,10 +25,7 @@ use tandem_domain::effect::Command;
 use tandem_domain::id::Entity;
 use tandem_domain::machine::Machine;
 use tandem_store::Store;
-use tokio::sync::{Semaphore, oneshot, watch};
-
-/// How often a look is repeated when its entity dies with it.
-const READS_MAX: u32 = 8;
+use tokio::sync::{Semaphore, watch};
 
 /// What all shards of a node share.
 pub(crate) struct Services {
@@ -42,6 +41,11 @@ pub(crate) struct Services {
     pub slots: Semaphore,
     pub faults: Arc<dyn Faults>,
     pub seed: u64,
+    pub name: String,
+    /// Hash of the node's name.
+    pub run: u64,
+    /// Where shards are that are not here; without it nobody else has any.
+    pub elsewhere: MaybeElsewhere,
     pub mailbox_max: u32,
     pub idle_ms: u64,
     pub settled_ms: u64,
@@ -49,6 +53,8 @@ pub(crate) struct Services {
     pub entities: Arc<AtomicUsize>,
     pub entities_max: usize,
     pub shards: Vec<RwLock<Option<Arc<Shard>>>>,
+    /// The actor that starts and restarts them.
+    pub supervisor: OnceLock<ActorRef<NodeMsg>>,
 }
 
 impl Services {
@@ -61,10 +67,14 @@ impl Services {
         self.entities.load(Ordering::Relaxed) >= self.entities_max - self.entities_max / 8
     }
 
-    /// The shard of this entity, where it is on this node.
-    pub fn route(&self, e: Entity) -> Option<Arc<Shard>> {
-        let count = u16::try_from(self.shards.len()).ok()?;
-        self.shards.get(usize::from(shard_of(e, count)))?.read().clone()
+    /// The number of the shard that this entity belongs to.
+    pub fn shard_of(&self, e: Entity) -> u16 {
+        shard_of(e, u16::try_from(self.shards.len()).unwrap_or(u16::MAX))
+    }
+
+    /// This shard, where it is on this node.
+    pub fn here(&self, shard: u16) -> Option<Arc<Shard>> {
+        self.shards.get(usize::from(shard))?.read().clone()
     }
 }
 
@@ -128,10 +138,10 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Sends a command to an entity and answers once it is durable.
+    /// Sends a command to an entity, wherever it is, and answers once it is durable.
     ///
     /// # Errors
-    /// See [`SendError`]; nothing has changed except, with `Unavailable`, possibly when the answer
+    /// See [`SendError`]; nothing has changed except, with `Unavailable` or `Lost`, possibly when the answer
     /// was lost: then the same idempotency key tells.
     pub async fn send<M: Routed>(
         &self,
@@ -139,35 +149,50 @@ impl Handle {
         command: M::Command,
         key: Option<Key>,
     ) -> Result<Answer<M::Reply>, SendError> {
-        let shard = self.services.route(to).ok_or(SendError::Unavailable("the shard is not here"))?;
-        let (reply, answer) = oneshot::channel();
-        let envelope =
-            Envelope { command, key, origin: None, reply: ReplyTo::Caller(reply), tries: 0, crashes: 0 };
-        shard.deliver::<M>(to, Msg::Do(envelope)).await?;
-        answer.await.unwrap_or(Err(SendError::Unavailable("the entity has restarted")))
+        crate::route::send::<M>(&self.services, to, command, key).await
     }
 
-    /// Looks at an entity; `None` where it does not exist.
+    /// Looks at an entity, wherever it is; `None` where it does not exist.
     ///
     /// # Errors
-    /// Where its shard is not here, or the store fails.
+    /// Where its shard cannot be reached, or the store fails.
     pub async fn read<M: Routed>(&self, of: Entity) -> Result<Option<View<M::State>>, SendError> {
-        // Looking changes nothing, so an entity that died with the question is asked again.
-        for _ in 0..READS_MAX {
-            let shard = self.services.route(of).ok_or(SendError::Unavailable("the shard is not here"))?;
-            let (reply, answer) = oneshot::channel();
-            shard.deliver::<M>(of, Msg::Read(reply)).await?;
-            if let Ok(result) = answer.await {
-                return result;
-            }
-        }
-        Err(SendError::Unavailable("the entity has restarted"))
+        crate::route::read::<M>(&self.services, of).await
+    }
+
+    /// Answers a request from another node, as it came; see [`crate::Elsewhere::ask`]. It goes no further: what is not
+    /// here is answered with [`SendError::Moved`].
+    pub async fn answer(&self, request: &[u8]) -> Vec<u8> {
+        crate::route::answer(&self.services, request).await
+    }
+
+    /// Number of the newest event of an entity of this node that becomes durable from now on, for another node's
+    /// watchers.
+    ///
+    /// # Errors
+    /// Where its shard is not here.
+    pub fn watch_here(&self, of: Entity) -> Result<watch::Receiver<u64>, SendError> {
+        let shard = self.services.here(self.services.shard_of(of)).ok_or(SendError::Moved)?;
+        if shard.is_closing() { Err(SendError::Moved) } else { Ok(self.services.watchers.watch(of)) }
     }
 
     /// Changes whenever events of this entity have become durable. The value is the number of the
     /// newest, 0 before the first since watching began.
     pub fn watch(&self, of: Entity) -> watch::Receiver<u64> {
+        if let Some(elsewhere) = &self.services.elsewhere {
+            let shard = self.services.shard_of(of);
+            if self.services.here(shard).is_none() {
+                let (news, receiver) = watch::channel(0);
+                elsewhere.watch(shard, of, news);
+                return receiver;
+            }
+        }
         self.services.watchers.watch(of)
+    }
+
+    /// The shard that an entity belongs to.
+    pub fn shard_of(&self, e: Entity) -> u16 {
+        self.services.shard_of(e)
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -176,6 +201,16 @@ impl Handle {
 
     pub fn vault(&self) -> &Vault {
         &self.services.vault
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.services.name
+    }
+
+    /// How many shards there are, here or elsewhere.
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.services.shards.len()).unwrap_or(u16::MAX)
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {

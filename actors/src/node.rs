@@ -3,7 +3,8 @@
 use crate::clock::Clock;
 use crate::commit::Lanes;
 use crate::dispatch::Breakers;
-use crate::error::StartError;
+use crate::elsewhere::Elsewhere;
+use crate::error::{SendError, StartError};
 use crate::faults::{Faults, NoFaults};
 use crate::handle::{Handle, Services};
 use crate::keys;
@@ -16,12 +17,12 @@ use crate::watch::Watchers;
 use parking_lot::RwLock;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tandem_domain::codec;
 use tandem_domain::time::MINUTE;
 use tandem_store::{CommitError, Read, Store};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// In so many parts idle entities are looked for.
 const SWEEPS: usize = 16;
@@ -38,6 +39,9 @@ pub struct Options {
     /// stores whose commits take long.
     pub lanes: usize,
     pub store: Arc<dyn Store>,
+    /// Who has the shards that are not here. Without it all of them are claimed at the start; with it none is here until
+    /// [`Handle::open`].
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
     pub clock: Arc<dyn Clock>,
     pub performer: Arc<dyn Performer>,
     pub vault: Vault,
@@ -70,6 +74,7 @@ impl Options {
             shards: 256,
             lanes: 2,
             store,
+            elsewhere: None,
             clock,
             performer,
             vault,
@@ -92,7 +97,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Claims all shards and starts them.
+    /// Starts it, and all shards where there is nobody else.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -111,16 +116,21 @@ impl Node {
             slots: Semaphore::new(options.carrier_requests_max.max(1)),
             faults: options.faults,
             seed: options.seed,
+            name: options.name.clone(),
+            run: keys::name_hash(&options.name),
+            elsewhere: options.elsewhere,
             mailbox_max: options.mailbox_max.max(1),
             idle_ms: options.idle_ms,
             settled_ms: options.settled_ms,
             entities: Arc::default(),
             entities_max: options.entities_max.max(1),
             shards: (0..shards).map(|_| RwLock::new(None)).collect(),
+            supervisor: OnceLock::new(),
         });
         let (actor, joined) = Actor::spawn(None, NodeActor, (services.clone(), options.name))
             .await
             .map_err(|e| StartError::Spawn(e.to_string()))?;
+        let _ = services.supervisor.set(actor.clone());
         Ok(Node { handle: Handle { services }, actor, joined })
     }
 
@@ -131,8 +141,8 @@ impl Node {
     /// Stops all shards. What was acknowledged is durable already; what waits in outboxes is
     /// performed after the next start.
     pub async fn stop(self) {
-        for slot in &self.handle.services.shards {
-            let shard = slot.write().take();
+        for id in 0..self.handle.services.shards.len() {
+            let shard = self.handle.services.shards[id].write().take();
             if let Some(shard) = shard {
                 // What was submitted comes to its end first.
                 shard.services.lanes.barrier(&shard).await;
@@ -141,6 +151,46 @@ impl Node {
         }
         self.actor.stop(Some("the node stops".into()));
         let _ = self.joined.await;
+    }
+}
+
+impl Handle {
+    /// Starts a shard that is this node's under `epoch`, as the store has it. Returns once it takes commands; does
+    /// nothing where it is open already.
+    ///
+    /// # Errors
+    /// Where what its last owner has left cannot be read: to be tried again.
+    pub async fn open(&self, shard: u16, epoch: u64) -> Result<(), SendError> {
+        const GONE: SendError = SendError::Unavailable("the node stops");
+        let node = self.services.supervisor.get().ok_or(GONE)?;
+        let (done, opened) = oneshot::channel();
+        node.send_message(NodeMsg::Open(shard, epoch, done)).map_err(|_| GONE)?;
+        opened.await.map_err(|_| GONE)?.map_err(SendError::Store)
+    }
+
+    /// Takes nothing new for a shard, finishes what has come in, and writes nothing of it once this returns. What is not
+    /// finished after `at_most` is refused.
+    pub async fn close(&self, shard: u16, at_most: Duration) {
+        let Some(here) = self.services.here(shard) else { return };
+        here.close(at_most).await;
+        let mut slot = self.services.shards[usize::from(shard)].write();
+        if slot.as_ref().is_some_and(|now| Arc::ptr_eq(now, &here)) {
+            *slot = None;
+        }
+    }
+
+    /// Gives a shard up at once: it is somebody else's by now.
+    pub fn drop_shard(&self, shard: u16, epoch: u64) {
+        if let Some(here) = self.services.here(shard).filter(|here| here.epoch <= epoch) {
+            here.stop();
+            here.deposed();
+        }
+    }
+
+    /// The epochs under which shards are open here.
+    pub fn open_shards(&self) -> Vec<(u16, u64)> {
+        let open = |slot: &RwLock<Option<Arc<Shard>>>| slot.read().as_ref().map(|s| (s.id, s.epoch));
+        self.services.shards.iter().filter_map(open).collect()
     }
 }
 
@@ -197,9 +247,12 @@ async fn claim(store: &dyn Store, shards: &[u16], name: &str) -> Result<Vec<u64>
 
 struct NodeActor;
 
-enum NodeMsg {
+pub(crate) enum NodeMsg {
     Sweep,
-    Restart(u16),
+    /// A shard that has died is to be claimed again, and started.
+    Restart(u16, u64),
+    /// A shard is ours under this epoch.
+    Open(u16, u64, oneshot::Sender<Result<(), String>>),
 }
 
 struct NodeState {
@@ -212,6 +265,34 @@ struct NodeState {
 }
 
 impl NodeState {
+    /// Under which epoch a shard that has died here may be started again; `None` where it is another node's.
+    async fn reclaim(&self, id: u16, epoch: u64) -> Result<Option<u64>, String> {
+        match &self.services.elsewhere {
+            Some(elsewhere) => elsewhere.reclaim(id, epoch).await.map_err(|e| e.to_string()),
+            None => {
+                let epochs = claim(&*self.services.store, &[id], &self.name).await;
+                epochs.map(|epochs| epochs.first().copied()).map_err(|e| e.to_string())
+            }
+        }
+    }
+
+    async fn open(&mut self, myself: &ActorRef<NodeMsg>, id: u16, epoch: u64) -> Result<(), String> {
+        match self.services.here(id) {
+            Some(here) if here.epoch >= epoch => return Ok(()),
+            // Under an epoch that is over: it can write nothing any more.
+            Some(old) => {
+                old.stop();
+                if let Some((actor, _)) = self.shards.iter().find(|(_, shard)| **shard == id) {
+                    let actor = *actor;
+                    self.shards.remove(&actor);
+                }
+                old.leave("it is opened anew");
+            }
+            None => {}
+        }
+        self.start_shard(myself, id, epoch).await.map_err(|e| e.to_string())
+    }
+
     async fn start_shard(
         &mut self,
         myself: &ActorRef<NodeMsg>,
@@ -237,7 +318,7 @@ impl Actor for NodeActor {
         (services, name): Self::Arguments,
     ) -> Result<NodeState, ActorProcessingErr> {
         let count = u16::try_from(services.shards.len())?;
-        let ids: Vec<u16> = (0..count).collect();
+        let ids: Vec<u16> = if services.elsewhere.is_some() { Vec::new() } else { (0..count).collect() };
         let epochs = claim(&*services.store, &ids, &name).await?;
         let mut state =
             NodeState { services, name, shards: HashMap::new(), policies: HashMap::new(), swept: 0 };
@@ -268,16 +349,23 @@ impl Actor for NodeActor {
                     }
                 }
             }
-            NodeMsg::Restart(id) => {
-                let claimed = claim(&*state.services.store, &[id], &state.name).await;
-                let started = match claimed {
-                    Ok(epochs) => state.start_shard(&myself, id, epochs[0]).await.map_err(|e| e.to_string()),
-                    Err(e) => Err(e.to_string()),
+            NodeMsg::Restart(id, epoch) => {
+                if state.services.here(id).is_some() {
+                    return Ok(());
+                }
+                let started = match state.reclaim(id, epoch).await {
+                    Ok(Some(epoch)) => state.start_shard(&myself, id, epoch).await.map_err(|e| e.to_string()),
+                    Ok(None) => Ok(()),
+                    Err(e) => Err(e),
                 };
                 if let Err(e) = started {
                     tracing::error!(shard = id, error = e, "the shard could not be claimed again; trying on");
-                    drop(myself.send_after(Duration::from_secs(1), move || NodeMsg::Restart(id)));
+                    drop(myself.send_after(Duration::from_secs(1), move || NodeMsg::Restart(id, epoch)));
                 }
+            }
+            NodeMsg::Open(id, epoch, done) => {
+                let opened = state.open(&myself, id, epoch).await;
+                let _ = done.send(opened);
             }
         }
         Ok(())
@@ -296,14 +384,17 @@ impl Actor for NodeActor {
         };
         let Some(id) = state.shards.remove(&cell.get_id()) else { return Ok(()) };
         let old = state.services.shards[usize::from(id)].write().take();
-        if let Some(old) = old {
-            old.stop();
-        } else {
-            // The node itself is stopping.
+        let Some(old) = old else {
+            // It was closed, or the node itself is stopping.
             return Ok(());
-        }
+        };
+        old.stop();
+        let epoch = old.epoch;
         if why == "deposed" {
-            tracing::warn!(shard = id, "the shard has another owner now");
+            tracing::warn!(shard = id, epoch, "the shard has another owner now");
+            if let Some(elsewhere) = &state.services.elsewhere {
+                elsewhere.deposed(id, epoch);
+            }
             return Ok(());
         }
         metrics::counter!("tandem_shard_restarts_total").increment(1);
@@ -311,12 +402,12 @@ impl Actor for NodeActor {
         match policy.died(state.services.clock.now()) {
             Verdict::Restart => {
                 tracing::error!(shard = id, why, "the shard has died and is claimed again");
-                myself.send_message(NodeMsg::Restart(id))?;
+                myself.send_message(NodeMsg::Restart(id, epoch))?;
             }
             Verdict::GiveUp => {
                 // It would die again at once; a while later the cause may have gone.
                 tracing::error!(shard = id, why, "the shard keeps dying; it is left alone for a while");
-                drop(myself.send_after(Duration::from_secs(30), move || NodeMsg::Restart(id)));
+                drop(myself.send_after(Duration::from_secs(30), move || NodeMsg::Restart(id, epoch)));
             }
         }
         Ok(())

@@ -26,7 +26,7 @@ use tandem_domain::campaign::Campaign;
 use tandem_domain::company::Company;
 use tandem_domain::customer::Customer;
 use tandem_domain::id::{Entity, Kind};
-use tandem_store::Store;
+use tandem_store::{Read, Store};
 use tokio::sync::Notify;
 
 /// How long a sender waits for an entity that is just going away.
@@ -63,6 +63,7 @@ pub(crate) struct Shard {
     pub id: u16,
     pub epoch: u64,
     pub epoch_key: Vec<u8>,
+    pub opened: tokio::time::Instant,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub services: Arc<Services>,
@@ -76,8 +77,13 @@ pub(crate) struct Shard {
     entities: Mutex<Entities>,
     actor: OnceLock<ActorRef<ShardMsg>>,
     random: AtomicU64,
+    /// Nothing new is taken.
+    closing: AtomicBool,
+    /// Nothing is written any more.
     stopped: AtomicBool,
     relieving: AtomicBool,
+    /// Woken when the last entity has left memory.
+    emptied: Notify,
 }
 
 pub(crate) enum ShardMsg {
@@ -103,6 +109,7 @@ impl Shard {
             id,
             epoch,
             epoch_key: keys::epoch(id),
+            opened: tokio::time::Instant::now(),
             store: services.store.clone(),
             clock: services.clock.clone(),
             watchers: services.watchers.clone(),
@@ -114,8 +121,10 @@ impl Shard {
             dispatcher: Dispatcher::default(),
             entities: Mutex::default(),
             actor: OnceLock::new(),
+            closing: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             relieving: AtomicBool::new(false),
+            emptied: Notify::new(),
         })
     }
 
@@ -176,15 +185,80 @@ impl Shard {
         self.stopped.store(true, Ordering::Release);
     }
 
+    /// Nobody else can have taken it over by now.
+    pub fn is_leased(&self) -> bool {
+        self.services.elsewhere.as_ref().is_none_or(|elsewhere| elsewhere.is_leased())
+    }
+
+    /// Whether nobody else has taken it over by now, as the store has it.
+    pub async fn reads_own_epoch(&self) -> Result<bool, SendError> {
+        let mut tx = self.store.begin();
+        let epoch = tx.get(&self.epoch_key, Read::Snapshot).await;
+        let epoch = epoch.map_err(|_| SendError::Unavailable("the store"))?;
+        let ours = epoch.as_deref() == Some(self.epoch.to_be_bytes().as_slice());
+        if !ours {
+            self.deposed();
+        }
+        Ok(ours && !self.is_stopped())
+    }
+
+    /// Takes nothing new, finishes what has come in, and writes nothing afterwards. Whoever is left after `at_most` is
+    /// told to ask again.
+    pub async fn close(self: &Arc<Self>, at_most: Duration) {
+        self.closing.store(true, Ordering::Release);
+        let drained = async {
+            loop {
+                let mut emptied = std::pin::pin!(self.emptied.notified());
+                emptied.as_mut().enable();
+                if self.drain_entities() == 0 {
+                    return;
+                }
+                // Those that are just coming to life are drained in the next round.
+                let _ = tokio::time::timeout(Duration::from_millis(20), emptied).await;
+            }
+        };
+        if tokio::time::timeout(at_most, drained).await.is_err() {
+            tracing::warn!(shard = self.id, left = self.entities_live(), "the shard leaves unfinished work");
+        }
+        self.services.lanes.barrier(self).await;
+        self.stop();
+        self.leave("closed");
+    }
+
+    /// Its actor and all of its entities end.
+    pub fn leave(&self, why: &'static str) {
+        if let Some(actor) = self.actor.get() {
+            actor.stop(Some(why.into()));
+        }
+    }
+
+    /// Tells all entities to finish; how many there are.
+    fn drain_entities(&self) -> usize {
+        let mut entities = self.entities.lock();
+        for slot in entities.slots.values_mut() {
+            if let Slot::Live(actor, _) = slot {
+                let cell = actor.cell();
+                *slot = Slot::Stopping(Arc::new(Notify::new()));
+                let _ = cell.drain();
+            }
+        }
+        entities.slots.len()
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire) || self.is_stopped()
+    }
+
     pub fn entities_live(&self) -> usize {
         self.entities.lock().slots.len()
     }
 
     fn post<M: Routed>(self: &Arc<Self>, to: Entity, message: Msg<M>) -> Post<M> {
-        if self.is_stopped() {
-            return Post::Refused(SendError::Unavailable("the shard has moved"), message);
-        }
         let mut entities = self.entities.lock();
+        // Looked at under the lock, so that nobody comes in after the last has been told to leave.
+        if self.is_closing() {
+            return Post::Refused(SendError::Moved, message);
+        }
         match entities.slots.get(&to) {
             Some(Slot::Stopping(gone)) => Post::Wait(gone.clone(), message),
             Some(Slot::Live(actor, gauge)) => {
@@ -209,7 +283,7 @@ impl Shard {
             }
             None => {
                 let Some(supervisor) = self.actor.get() else {
-                    return Post::Refused(SendError::Unavailable("the shard starts"), message);
+                    return Post::Refused(SendError::Moved, message);
                 };
                 if self.services.is_pressed() {
                     self.relieve();
@@ -260,6 +334,7 @@ impl Shard {
                     notified.as_mut().enable();
                     if self.is_waiting(to, &gone)
                         && tokio::time::timeout(STOPPING_WAIT, notified).await.is_err()
+                        && !self.is_closing()
                     {
                         return Err((SendError::Unavailable("the entity is going away"), back));
                     }
@@ -294,7 +369,7 @@ impl Shard {
                 Kind::Customer => shard.deliver::<Customer>(e, Msg::Tick).await,
                 Kind::Company => shard.deliver::<Company>(e, Msg::Tick).await,
             };
-            if sent.is_err() && !shard.is_stopped() {
+            if sent.is_err() && !shard.is_closing() {
                 // Overloaded: its turn comes a little later.
                 shard.timers.arm(e, shard.clock.now() + 100);
             }
@@ -311,6 +386,9 @@ impl Shard {
                 Some(Slot::Stopping(gone)) if in_peace => {
                     gone.notify_waiters();
                     entities.slots.remove(&e);
+                    if entities.slots.is_empty() {
+                        self.emptied.notify_waiters();
+                    }
                     return;
                 }
                 Some(Slot::Stopping(_)) => {}

@@ -14,6 +14,7 @@ pub mod customer;
 pub mod dial;
 pub mod effect;
 pub mod id;
+pub mod interned;
 pub mod invariant;
 pub mod machine;
 pub mod phone;

@@ -2,9 +2,10 @@
 
 use crate::effect::Effect;
 use crate::id::{Entity, Kind};
+use crate::interned::Text;
 use crate::row::{Fact, RowKey, RowWrite};
 use crate::time::Millis;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
 /// A pure state machine. `State::default()` stands for "does not exist".
@@ -132,22 +133,35 @@ impl<M: Machine> Decision<M> {
 }
 
 /// A refusal: nothing has changed. `reason` codes are stable and documented.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Rejection {
     #[error("there is no such {0}")]
-    NotFound(&'static str),
+    NotFound(#[serde(with = "crate::interned")] Text),
     #[error("it exists already")]
     AlreadyExists,
     /// The command does not fit the state that the entity is in.
     #[error("{command} is not possible while it is {state}")]
-    IllegalTransition { state: &'static str, command: &'static str },
+    IllegalTransition {
+        #[serde(with = "crate::interned")]
+        state: Text,
+        #[serde(with = "crate::interned")]
+        command: Text,
+    },
     #[error("{field}: {why}")]
-    Invalid { field: &'static str, why: String },
+    Invalid {
+        #[serde(with = "crate::interned")]
+        field: Text,
+        why: String,
+    },
     /// A rule forbids it now or for ever.
     #[error("refused: {0}")]
     Barred(crate::dial::Bar),
     #[error("{what} is full: at most {max}")]
-    Exhausted { what: &'static str, max: u64 },
+    Exhausted {
+        #[serde(with = "crate::interned")]
+        what: Text,
+        max: u64,
+    },
     /// The same idempotency key was used with another request.
     #[error("the idempotency key was used before with another request")]
     KeyReused,
@@ -157,12 +171,12 @@ pub enum Rejection {
     PersonKeyExists,
     /// It was changed by somebody else since this change was made up: make it up anew.
     #[error("the {0} have changed in the meantime")]
-    Stale(&'static str),
+    Stale(#[serde(with = "crate::interned")] Text),
     /// Nobody but the company may be shown as the caller.
     #[error("not a caller id of the company")]
     NotACallerId,
     #[error("internal: {0}")]
-    Internal(&'static str),
+    Internal(#[serde(with = "crate::interned")] Text),
 }
 
 impl Rejection {

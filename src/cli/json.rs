@@ -27,6 +27,7 @@ macro_rules! named {
 }
 
 named!(
+    ActivateNodeResponse,
     AddNoteResponse,
     ApiKey,
     Call,
@@ -41,14 +42,18 @@ named!(
     CreateCompanyResponse,
     CreateKeyResponse,
     Customer,
+    DrainNodeResponse,
     ExplainCallResponse,
     ExplainCampaignResponse,
     ExplainContactResponse,
+    ForgetNodeResponse,
+    GetClusterResponse,
     GetCustomerResponse,
     HangupCallResponse,
     HistoryEntry,
     ImportContactsResponse,
     ImportDoNotCallResponse,
+    LocateEntityResponse,
     LookupResponse,
     OpenCompanyResponse,
     PauseCampaignResponse,

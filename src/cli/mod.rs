@@ -9,6 +9,7 @@ mod args;
 mod call;
 mod campaign;
 mod client;
+mod cluster;
 mod company;
 mod config_command;
 mod customer;
@@ -88,6 +89,9 @@ enum Command {
     /// The company, its limits and its API keys.
     #[command(subcommand)]
     Company(company::Command),
+    /// The nodes of a cluster, and who has what.
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     /// Check and explain configurations.
     #[command(subcommand)]
     Config(config_command::Command),
@@ -130,6 +134,7 @@ fn run(cli: Cli, programs: Programs, out: &mut Output) -> Result<ExitCode, Failu
         Command::Campaign(command) => ask(&global, async |client| command.run(client, out).await),
         Command::Customer(command) => ask(&global, async |client| command.run(client, out).await),
         Command::Company(command) => ask(&global, async |client| command.run(client, out).await),
+        Command::Cluster(command) => ask(&global, async |client| command.run(client, out).await),
     }
 }
 

@@ -18,9 +18,10 @@ api_key = "-"
 "#;
 
 /// What each table is for.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 12] = [
     ("node", "The node itself."),
     ("store", "Where the data is kept."),
+    ("cluster", "The node's place among others that share its store."),
     ("grpc", "The interface of applications and of the command line."),
     ("http", "What carriers reach: callbacks, documents, media sockets."),
     ("metrics", "Metrics, liveness and readiness, for monitoring."),

@@ -5,6 +5,7 @@
 //! the same words, and a test holds them together.
 
 mod check;
+mod cluster;
 mod edges;
 mod example;
 mod load;
@@ -16,6 +17,7 @@ mod secret;
 mod tests;
 
 pub use check::Warning;
+pub use cluster::{Cluster, ClusterTls};
 pub use edges::{Grpc, Http, Metrics, Tls};
 pub use example::{documentation, example};
 pub use load::{LoadError, Loaded, Origin, load, parse, read_text};
@@ -31,6 +33,7 @@ use std::collections::BTreeMap;
 pub struct Config {
     pub node: Node,
     pub store: Store,
+    pub cluster: Cluster,
     pub grpc: Grpc,
     pub http: Http,
     pub metrics: Metrics,
@@ -50,6 +53,7 @@ impl Config {
         Config {
             node: Node::read(&mut reader.section("node")),
             store: Store::read(&mut reader.section("store")),
+            cluster: Cluster::read(&mut reader.section("cluster")),
             grpc: Grpc::read(&mut reader.section("grpc")),
             http: Http::read(&mut reader.section("http")),
             metrics: Metrics::read(&mut reader.section("metrics")),

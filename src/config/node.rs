@@ -66,6 +66,13 @@ enum Engine {
 }
 
 impl Store {
+    /// Whether several nodes may use it at once.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Store::Embedded(_) => false,
+        }
+    }
+
     pub(super) fn read(section: &mut Section<'_, '_>) -> Store {
         let engines = [("embedded", Engine::Embedded)];
         let about = "Where the data is kept: embedded is in this process, on this machine's disk.";
@@ -193,6 +200,8 @@ pub struct Clock {
     pub speed: f64,
     /// What time it is when the node starts, instead of now.
     pub epoch: Option<Timestamp>,
+    /// When that was, by the world's clock, instead of at the node's first start.
+    pub since: Option<Timestamp>,
 }
 
 impl Clock {
@@ -200,7 +209,7 @@ impl Clock {
 
     /// The node's time is not the world's: for trials only.
     pub fn is_simulated(&self) -> bool {
-        self.speed != 1.0 || self.epoch.is_some()
+        self.speed != 1.0 || self.epoch.is_some() || self.since.is_some()
     }
 
     pub(super) fn read(section: &mut Section<'_, '_>) -> Clock {
@@ -213,7 +222,9 @@ impl Clock {
             section.refuse("speed", "must be 0.001 to 100000");
         }
         let about = "Simulated time at which the node starts, instead of now. For trials only.";
-        Clock { speed, epoch: section.optional("epoch", "2026-03-02T15:00:00Z", about) }
+        let epoch = section.optional("epoch", "2026-03-02T15:00:00Z", about);
+        let about = "When the simulated clock showed clock.epoch, by the world's clock: the same for all nodes of a cluster.";
+        Clock { speed, epoch, since: section.optional("since", "2026-11-01T09:00:00Z", about) }
     }
 }
 

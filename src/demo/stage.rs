@@ -129,7 +129,8 @@ impl Stage {
         if args.data_dir.is_some() {
             room.write_private("tandem.toml", &settings)?;
         }
-        let node = node::start(&config, Parts { clock: Some(Arc::clone(&clock)) }).await?;
+        let node =
+            node::start(&config, Parts { clock: Some(Arc::clone(&clock)), ..Parts::default() }).await?;
         let (speed, seed, admin_token) = (args.speed, args.seed, Secret::new(admin_token));
         Ok(Stage { clock, speed, seed, simulator, node, admin_token, room })
     }

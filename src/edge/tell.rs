@@ -46,7 +46,11 @@ pub(crate) async fn tell<M: Routed>(
                 tracing::warn!(%to, reason = error.reason(), "a command was refused");
                 return Err(Untold::Refused(error.reason()));
             }
-            SendError::Unavailable(_) | SendError::Overloaded(_) | SendError::Store(_) => {}
+            SendError::Moved
+            | SendError::Lost
+            | SendError::Unavailable(_)
+            | SendError::Overloaded(_)
+            | SendError::Store(_) => {}
         }
         if Instant::now() + wait >= until {
             tracing::warn!(%to, reason = error.reason(), "a command could not be delivered");

@@ -34,9 +34,11 @@ pub mod reason {
     pub const OVERLOADED: &str = "OVERLOADED";
     pub const TOO_MANY_REQUESTS: &str = "TOO_MANY_REQUESTS";
     pub const STORE_FAILED: &str = "STORE_FAILED";
+    pub const NO_CLUSTER: &str = "NO_CLUSTER";
+    pub const ILLEGAL_NODE_STATE: &str = "ILLEGAL_NODE_STATE";
 
     /// All of them.
-    pub const ALL: [&str; 16] = [
+    pub const ALL: [&str; 18] = [
         UNAUTHENTICATED,
         SCOPE_MISSING,
         ADMIN_REQUIRED,
@@ -53,6 +55,8 @@ pub mod reason {
         OVERLOADED,
         TOO_MANY_REQUESTS,
         STORE_FAILED,
+        NO_CLUSTER,
+        ILLEGAL_NODE_STATE,
     ];
 }
 
@@ -136,7 +140,7 @@ pub fn deadline() -> Status {
 pub fn send(error: SendError, now: Millis) -> Status {
     match error {
         SendError::Rejected(rejection) => rejected(rejection, now),
-        SendError::Unavailable(_) => {
+        SendError::Moved | SendError::Lost | SendError::Unavailable(_) => {
             retryable(Code::Unavailable, reason::UNAVAILABLE, "not available at the moment; try again")
         }
         SendError::Overloaded(what) => retryable(

@@ -6,6 +6,7 @@
 mod auth;
 mod call;
 mod campaign;
+mod cluster;
 mod company;
 pub mod convert;
 mod customer;
@@ -36,6 +37,8 @@ pub use gate::{Gate, Gated};
 #[derive(Clone)]
 pub struct Options {
     pub handle: Handle,
+    /// The node's place among others, where it has any.
+    pub cluster: Option<tandem_cluster::Cluster>,
     /// What plans may name.
     pub configured: Arc<Configured>,
     /// Who presents it may make companies and ask about any. Without it nobody may.
@@ -54,6 +57,7 @@ impl Options {
     pub fn new(handle: Handle) -> Self {
         Options {
             handle,
+            cluster: None,
             configured: Arc::default(),
             admin_token: None,
             message_bytes_max: 4 * 1024 * 1024,
@@ -83,6 +87,7 @@ const SMALL_BYTES_MAX: usize = 256 * 1024;
 pub async fn router(options: Options) -> Result<Router, tonic_reflection::server::Error> {
     let Options {
         handle,
+        cluster,
         configured,
         admin_token,
         message_bytes_max,
@@ -106,13 +111,15 @@ pub async fn router(options: Options) -> Result<Router, tonic_reflection::server
         v1::campaign_service_server::CampaignServiceServer::new(campaign::Campaigns(room.clone()));
     let customers =
         v1::customer_service_server::CustomerServiceServer::new(customer::Customers(room.clone()));
-    let companies = v1::company_service_server::CompanyServiceServer::new(company::Companies(room));
+    let companies = v1::company_service_server::CompanyServiceServer::new(company::Companies(room.clone()));
+    let nodes = v1::cluster_service_server::ClusterServiceServer::new(cluster::Nodes { room, cluster });
 
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<v1::call_service_server::CallServiceServer<call::Calls>>().await;
     health.set_serving::<v1::campaign_service_server::CampaignServiceServer<campaign::Campaigns>>().await;
     health.set_serving::<v1::customer_service_server::CustomerServiceServer<customer::Customers>>().await;
     health.set_serving::<v1::company_service_server::CompanyServiceServer<company::Companies>>().await;
+    health.set_serving::<v1::cluster_service_server::ClusterServiceServer<cluster::Nodes>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -122,6 +129,7 @@ pub async fn router(options: Options) -> Result<Router, tonic_reflection::server
         .add_service(campaigns.max_decoding_message_size(message_bytes_max))
         .add_service(customers.max_decoding_message_size(message_bytes_max))
         .add_service(companies.max_decoding_message_size(small))
+        .add_service(nodes.max_decoding_message_size(small))
         .add_service(health_service)
         .add_service(reflection)
         .prepare();

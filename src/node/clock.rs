@@ -22,6 +22,11 @@ pub fn clock(config: &Config) -> Result<Arc<SystemClock>, NodeError> {
     }
     let speed = config.clock.speed;
     tracing::warn!(speed, "time is simulated: retries and calling hours do not follow the world's clock");
+    if let Some(since) = config.clock.since {
+        let since = since.as_millisecond();
+        let shown = config.clock.epoch.map_or(since, |epoch| epoch.as_millisecond());
+        return Ok(Arc::new(SystemClock::simulated(shown, since, speed)));
+    }
     let path = config.node.data_dir.join("simulated-clock.json");
     let failed = |why: String| NodeError::Clock(format!("{}: {why}", path.display()));
     let now = SystemClock::new().now();

@@ -8,6 +8,8 @@ pub enum NodeError {
     #[error(transparent)]
     Store(#[from] tandem_store::StoreError),
     #[error(transparent)]
+    Join(#[from] tandem_cluster::JoinError),
+    #[error(transparent)]
     Keys(#[from] tandem_actors::vault::KeyError),
     #[error(transparent)]
     Start(#[from] tandem_actors::StartError),

@@ -1,6 +1,7 @@
 //! Puts a node together: store, keys, entities, edges; and takes it apart in order.
 
 mod clock;
+mod cluster;
 mod error;
 mod null;
 mod outside;
@@ -16,7 +17,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_actors::vault::{FileKeys, KeyError, SystemEntropy, VaultError};
-use tandem_actors::{Handle, Node, Options, SystemClock, Vault, query};
+use tandem_actors::{Elsewhere, Handle, Node, Options, SystemClock, Vault, query};
+use tandem_cluster::{Addresses, Cluster};
 use tandem_store::{Store, embedded};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,6 +32,8 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 pub struct Parts {
     /// Shows the time; made from the configuration otherwise.
     pub clock: Option<Arc<SystemClock>>,
+    /// A store that other nodes share, instead of the configuration's.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 /// A node that runs.
@@ -39,7 +43,9 @@ pub struct Running {
     pub metrics: Option<SocketAddr>,
     handle: Handle,
     node: Node,
-    store: Arc<dyn Store>,
+    cluster: Option<Cluster>,
+    /// To be closed at the end; one that was brought along is not.
+    store: Option<Arc<dyn Store>>,
     edge: edge::Running,
     readiness: Readiness,
     health: tonic_health::server::HealthReporter,
@@ -119,7 +125,11 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let (metrics, monitoring) = monitor(config, &readiness, end).await?;
 
     let keys = open_keys(config)?;
-    let store = open_store(config)?;
+    let own = parts.store.is_none();
+    let (store, shared) = match parts.store {
+        Some(store) => (store, true),
+        None => (open_store(config)?, config.store.is_shared()),
+    };
     let clock = match parts.clock {
         Some(clock) => clock,
         None => clock::clock(config)?,
@@ -128,7 +138,9 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     check_keys(config, &*store, &vault).await?;
     readiness.set(State::Starting("claiming the shards"));
     let performer = Arc::new(null::Carriers::new(config, outside::performer(config, &vault, store.clone())?));
+    let cluster = if shared { Some(cluster::part(config, store.clone(), clock.clone())?) } else { None };
     let mut options = Options::new(store.clone(), clock, performer.clone(), vault);
+    options.elsewhere = cluster.clone().map(|part| Arc::new(cluster::Ways(part)) as Arc<dyn Elsewhere>);
     options.name.clone_from(&config.node.name);
     options.shards = config.node.shards;
     options.mailbox_max = u32::try_from(config.limits.mailbox_max).unwrap_or(u32::MAX);
@@ -144,11 +156,18 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     routes.admin_token.clone_from(&config.grpc.admin_token);
     routes.message_bytes_max = config.grpc.max_message_kb as usize * 1024;
     routes.timeout = config.grpc.timeout;
+    routes.cluster.clone_from(&cluster);
     routes.requests_max = config.limits.requests_max;
     routes.import_bytes_max = u64::from(config.limits.import_mb_max) * 1024 * 1024;
     let router = grpc::router(routes).await.map_err(|e| NodeError::Reflection(e.to_string()))?;
     let (grpc, server) = serve_grpc(config, router.routes, router.gate, close).await?;
 
+    if let Some(cluster) = &cluster {
+        readiness.set(State::Starting("joining the cluster"));
+        let addresses = Addresses { grpc: grpc.to_string(), http: edge.addr().to_string() };
+        let peers = cluster.join(Arc::new(cluster::Shards(handle.clone())), addresses).await?;
+        tracing::info!(%peers, cluster = cluster.name(), node = cluster.node(), "the node has joined");
+    }
     let gauges = tokio::spawn(show_load(handle.clone()));
     readiness.set(State::Ready);
     tracing::info!(%grpc, http = %edge.addr(), shards = config.node.shards, "the node serves");
@@ -158,7 +177,8 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
         metrics,
         handle,
         node,
-        store,
+        cluster,
+        store: own.then_some(store),
         edge,
         readiness,
         health: router.health,
@@ -249,6 +269,29 @@ impl Running {
         &self.handle
     }
 
+    /// The node's place in its cluster, where it has one.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
+    /// Ends at once and tells nobody, as far as the cluster goes: as a crash would.
+    pub fn abandon(self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.abort();
+        }
+    }
+
+    /// Returns once the node cannot go on, with the reason.
+    async fn failed(&self) -> String {
+        let Some(cluster) = &self.cluster else { return std::future::pending().await };
+        let mut failed = cluster.failed();
+        let why = failed.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
+    }
+
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
     }
@@ -258,6 +301,10 @@ impl Running {
     pub async fn stop(self) {
         self.readiness.set(State::Draining);
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        if let Some(cluster) = &self.cluster {
+            // Whoever asks here meanwhile is forwarded.
+            cluster.leave().await;
+        }
         self.edge.shutdown(self.drain).await;
         self.closing.send_replace(true);
         for server in self.servers {
@@ -268,8 +315,13 @@ impl Running {
             }
         }
         self.gauges.abort();
+        if let Some(cluster) = &self.cluster {
+            cluster.end().await;
+        }
         self.node.stop().await;
-        if let Err(error) = self.store.close().await {
+        if let Some(store) = self.store
+            && let Err(error) = store.close().await
+        {
             tracing::error!(%error, "the store did not close cleanly");
         }
         self.ended.send_replace(true);
@@ -328,7 +380,13 @@ pub fn run(config: &Config) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        signals.told_to_stop().await;
+        tokio::select! {
+            () = signals.told_to_stop() => {}
+            why = running.failed() => {
+                crate::stderr::say(format_args!("tandem: {why}"));
+                return ExitCode::FAILURE;
+            }
+        }
         tracing::info!("told to stop: draining");
         tokio::select! {
             () = running.stop() => ExitCode::SUCCESS,

@@ -10,6 +10,8 @@ pub mod clock;
 pub mod conformance;
 pub mod embedded;
 mod overlay;
+#[cfg(feature = "postgresql")]
+pub mod postgresql;
 pub mod tuple;
 
 use async_trait::async_trait;
@@ -89,6 +91,15 @@ pub trait Transaction: Send {
     /// The value under `key` as of this transaction's snapshot and its own writes.
     async fn get(&mut self, key: &[u8], read: Read) -> Result<Option<Bytes>, StoreError>;
 
+    /// The values under `keys`, in their order: as getting each of them, in as few round trips as the engine can.
+    async fn get_many(&mut self, keys: &[&[u8]], read: Read) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            values.push(self.get(key, read).await?);
+        }
+        Ok(values)
+    }
+
     /// Rows of a range in key order (or reversed), own writes included, at most `limit`.
     /// With [`Read::Conflict`] the part of the range that was walked is protected.
     async fn range(&mut self, range: Range, read: Read) -> Result<Vec<Row>, StoreError>;
@@ -102,6 +113,13 @@ pub trait Transaction: Send {
     /// reading it again, without the reading. False where it has to be read: the engine cannot do that, or
     /// this transaction has written the key itself.
     fn rely(&mut self, _key: &[u8], _seen: &Seen) -> bool {
+        false
+    }
+
+    /// The commit fails with [`CommitError::Conflict`] unless `key` has this value then: as good as reading it and
+    /// finding it so, without the reading. False where it has to be read: the engine cannot do that, or this
+    /// transaction has written the key itself.
+    fn expect(&mut self, _key: &[u8], _value: Option<&[u8]>) -> bool {
         false
     }
 
@@ -152,6 +170,9 @@ pub enum StoreError {
     Full(String),
     #[error("the store is closed or has failed: {0}")]
     Unavailable(String),
+    /// Trying again does not help.
+    #[error("the store refused: {0}")]
+    Refused(String),
 }
 
 impl StoreError {

@@ -1,4 +1,5 @@
 mod cli;
+mod cluster;
 mod demo;
 mod edge;
 mod grpc;

@@ -10,7 +10,7 @@ use crate::handle::Routed;
 use crate::keys;
 use crate::shard::Shard;
 use crate::writes::Writes;
-use ractor::ActorRef;
+use ractor::{ActorRef, MessagingErr};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,7 +43,9 @@ pub(super) fn answer_in_order<M: Machine>(
     reply: ReplyTo<M>,
     result: Result<Answer<M::Reply>, SendError>,
 ) {
-    if !loaded.outstanding() {
+    // Where nothing is outstanding what is known is the truth, as long as nobody else can have changed it; otherwise
+    // the lane has a look at who has the shard.
+    if !loaded.outstanding() && shard.is_leased() {
         return reply.send(result);
     }
     loaded.submitted += 1;
@@ -186,9 +188,10 @@ pub(super) fn adopt<M: Routed>(
         Outcome::Redo => {
             envelope.tries += 1;
             gauge.depth.fetch_add(1, Ordering::Relaxed);
-            // Where the actor is gone the reply is dropped with the message, and the caller asks
-            // again.
-            let _ = myself.send_message(Msg::Do(envelope));
+            if let Err(MessagingErr::SendErr(Msg::Do(envelope))) = myself.send_message(Msg::Do(envelope)) {
+                // It is leaving: its successor decides, here or elsewhere.
+                envelope.reply.send(Err(SendError::Moved));
+            }
         }
     });
     shard.services.lanes.submit(Pending {

@@ -70,8 +70,12 @@ impl<M: Routed> Life<M> {
         self.load().await?;
         // What is not durable yet is not told.
         self.barrier().await;
+        let shard = self.shard.clone();
         let loaded = self.load().await?;
-        Ok(M::exists(&loaded.state).then(|| View { state: loaded.state.clone(), events: loaded.events }))
+        let view =
+            M::exists(&loaded.state).then(|| View { state: loaded.state.clone(), events: loaded.events });
+        // Whoever was stopped for a while may have been succeeded: what it knows is old then.
+        if shard.is_leased() || shard.reads_own_epoch().await? { Ok(view) } else { Err(SendError::Moved) }
     }
 
     pub(super) async fn tick(&mut self, myself: &ActorRef<Msg<M>>) -> Result<(), ActorProcessingErr> {

@@ -39,7 +39,7 @@ pub(crate) const CRASHES_MAX: u8 = 3;
 const TIMER_SLACK: Millis = SECOND;
 
 /// An idempotency key as the caller gave it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Key {
     /// Hash of the caller's text.
     pub key: [u8; 16],
@@ -65,7 +65,7 @@ pub struct View<S> {
 }
 
 /// Where a message between entities comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[doc(hidden)]
 pub struct Origin {
     pub sender: Entity,

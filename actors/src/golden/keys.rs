@@ -87,7 +87,7 @@ fn of_shards(add: &mut impl FnMut(&str, &str, Vec<u8>)) {
         let name = shard.to_string();
         add("Epoch", &name, keys::epoch(shard));
         add("Owner", &name, keys::owner(shard));
-        add("Mark", &name, keys::mark(shard));
+        add("Mark", &name, keys::mark(u64::from(shard) << 40, 1));
         add("Timer", &name, keys::timer(shard, AT, entity(Kind::Campaign)));
         add("Outbox", &name, keys::outbox(shard, 70_000));
     }

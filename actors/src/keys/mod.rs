@@ -12,7 +12,7 @@ mod tuple;
 pub use entity::{entity_events, entity_state, event, event_number, idempotency, inbox};
 pub use rows::{Listed, list_prefix, parse_listed, ready_lane, ready_parts, row};
 pub use shard::{
-    dead_letter, dead_letters, epoch, format, mark, outbox, outbox_of, outbox_parts, owner, timer,
+    dead_letter, dead_letters, epoch, format, mark, name_hash, outbox, outbox_of, outbox_parts, owner, timer,
     timer_parts, timers_until,
 };
 pub use tuple::{Malformed, Reader, Writer};
@@ -37,7 +37,7 @@ pub enum Space {
     Outbox = 9,
     DeadLetter = 10,
     Mark = 11,
-
+    // 12 and 13 are the cluster's: its nodes, and itself.
     Dnc = 20,
     Consent = 21,
     Contacted = 22,

@@ -15,14 +15,21 @@ pub fn epoch(shard: u16) -> Vec<u8> {
     Writer::new(Space::Epoch).int(u64::from(shard)).done()
 }
 
-/// (Owner, shard) -> name of the node that has it.
+/// (Owner, shard) -> name of the node that has it, and more in a cluster.
 pub fn owner(shard: u16) -> Vec<u8> {
     Writer::new(Space::Owner).int(u64::from(shard)).done()
 }
 
-/// (Mark, shard) -> id of the shard's newest batch, on engines that can lose an outcome.
-pub fn mark(shard: u16) -> Vec<u8> {
-    Writer::new(Space::Mark).int(u64::from(shard)).done()
+/// (Mark, node, lane) -> id of the newest batch of a node's committing lane, on engines that can lose an outcome. `node` is
+/// the hash of its name.
+pub fn mark(node: u64, lane: u64) -> Vec<u8> {
+    Writer::new(Space::Mark).int(node).int(lane).done()
+}
+
+/// FNV-1a over a node's name.
+pub fn name_hash(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// (Timer, shard, due, company, kind, id) -> empty. At most one for an entity; cleared when the

@@ -62,6 +62,12 @@ pub async fn every_read_conflicts_with_every_write(s: &Subject) {
                 .await;
                 reader.set(s.key("elsewhere"), b"x".to_vec());
                 let outcome = reader.commit().await;
+                let absent_again =
+                    name == "missing" && (write == "clear" || (write == "clear_range" && !by_range));
+                if absent_again && s.differences.absent_again_passes {
+                    s.accepted(outcome);
+                    continue;
+                }
                 assert!(
                     matches!(outcome, Err(crate::CommitError::Conflict)),
                     "{write} on {name}, read by range: {by_range}, gave {outcome:?}"
@@ -176,4 +182,80 @@ pub async fn transactions_that_only_read_always_commit(s: &Subject) {
     s.put(&[("a", "2"), ("b", "2")]).await;
     reader.commit().await.expect("it saw one committed state");
     s.begin().commit().await.expect("it did nothing");
+}
+
+/// What one transaction has seen, another one relies on, where the engine can do that.
+pub async fn what_another_has_seen_can_be_relied_on(s: &Subject) {
+    for changed in ["nothing", "there", "missing"] {
+        s.write(|t| t.clear_range(s.key("a"), s.key("z"))).await;
+        s.put(&[("there", "1")]).await;
+        let mut seer = s.begin();
+        for name in ["there", "missing"] {
+            read(s, &mut *seer, name, Read::Snapshot).await;
+        }
+        let Some(seen) = seer.seen() else { return };
+        drop(seer);
+        if changed != "nothing" {
+            s.put(&[(changed, "1")]).await;
+        }
+        let mut relying = s.begin();
+        for name in ["there", "missing"] {
+            assert!(relying.rely(&s.key(name), &seen), "an engine that tells what it sees can rely on it");
+        }
+        relying.set(s.key("x"), b"1".to_vec());
+        let outcome = relying.commit().await;
+        if changed == "nothing" {
+            s.accepted(outcome);
+        } else {
+            s.refused(outcome);
+        }
+        // What it has written itself has to be read.
+        let mut writer = s.begin();
+        writer.set(s.key("there"), b"2".to_vec());
+        assert!(!writer.rely(&s.key("there"), &seen));
+    }
+}
+
+/// What a transaction expects holds at its commit, or it fails; where the engine can do that.
+pub async fn what_is_expected_holds_or_the_commit_fails(s: &Subject) {
+    s.put(&[("there", "1")]).await;
+    for (name, value, holds) in [
+        ("there", Some("1"), true),
+        ("there", Some("2"), false),
+        ("there", Some(""), false),
+        ("there", None, false),
+        ("missing", None, true),
+        ("missing", Some(""), false),
+    ] {
+        let mut transaction = s.begin();
+        if !transaction.expect(&s.key(name), value.map(str::as_bytes)) {
+            return;
+        }
+        transaction.set(s.key("x"), b"1".to_vec());
+        let outcome = transaction.commit().await;
+        if holds {
+            s.accepted(outcome);
+        } else {
+            s.refused(outcome);
+        }
+    }
+    // It is looked at in the end, not before.
+    let mut early = s.begin();
+    assert!(early.expect(&s.key("there"), Some(b"1")));
+    let mut late = s.begin();
+    assert!(late.expect(&s.key("there"), Some(b"3")));
+    s.put(&[("there", "3")]).await;
+    for (mut transaction, holds) in [(early, false), (late, true)] {
+        transaction.set(s.key("x"), b"1".to_vec());
+        if holds { s.accepted(transaction.commit().await) } else { s.refused(transaction.commit().await) }
+    }
+    // Both at once cannot be.
+    let mut torn = s.begin();
+    assert!(torn.expect(&s.key("there"), Some(b"3")) && torn.expect(&s.key("there"), None));
+    torn.set(s.key("x"), b"1".to_vec());
+    s.refused(torn.commit().await);
+    // What it has written itself has to be read.
+    let mut writer = s.begin();
+    writer.set(s.key("there"), b"2".to_vec());
+    assert!(!writer.expect(&s.key("there"), Some(b"3")));
 }

@@ -216,14 +216,24 @@ impl Model<'_> {
         open.writes.push(write.clone());
     }
 
+    /// Keys that count as unchanged because they are as absent as they were.
+    fn absent_again(&self, snapshot: usize) -> Keys {
+        let newest = &self.versions[self.versions.len() - 1].rows;
+        let before = &self.versions[snapshot].rows;
+        let absent = |key: &u8| !before.contains_key(key) && !newest.contains_key(key);
+        let passes = self.s.differences.absent_again_passes;
+        (0..KEYS).filter(absent).filter(|_| passes).fold(0, |keys, key| keys | bit(key))
+    }
+
     async fn commit(&mut self, slot: usize) -> Result<(), String> {
         let Some(open) = self.slots[slot].take() else { return Ok(()) };
         let outcome = open.transaction.commit().await;
         let since = open.snapshot.map_or(&[][..], |snapshot| &self.versions[snapshot + 1..]);
         let written_since = since.iter().fold(0, |keys, version| keys | version.written);
         let writes_any = !open.writes.is_empty();
-        let must = writes_any && written_since & open.read != 0;
-        let may = writes_any && written_since & open.perhaps_read != 0;
+        let unchanged = open.snapshot.map_or(0, |snapshot| self.absent_again(snapshot));
+        let must = writes_any && written_since & open.read & !unchanged != 0;
+        let may = writes_any && written_since & (open.read | open.perhaps_read) != 0;
         match outcome {
             Ok(()) if must => return Err("committed in spite of a conflict".into()),
             Ok(()) => {}

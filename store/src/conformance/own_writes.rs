@@ -60,6 +60,12 @@ async fn check(s: &Subject, transaction: &mut dyn Transaction, rows: &Rows, cont
         assert_eq!(value.as_deref(), rows.get(&s.key(name)).map(Vec::as_slice), "{name} after {context}");
     }
     let all: Vec<(Bytes, Bytes)> = rows.iter().map(|(k, v)| (k.clone().into(), v.clone().into())).collect();
+    let keys = NAMES.map(|name| s.key(name));
+    let values = transaction.get_many(&keys.each_ref().map(|key| &key[..]), Read::Snapshot).await;
+    let values = values.expect("the read succeeds");
+    let expected: Vec<Option<Bytes>> =
+        keys.iter().map(|key| rows.get(key).cloned().map(Bytes::from)).collect();
+    assert_eq!(values, expected, "several after {context}");
     for reverse in [false, true] {
         for limit in [1, 2, usize::MAX] {
             let range = Range { limit, reverse, ..s.range("a", "f") };

@@ -2,7 +2,8 @@
 
 use super::Subject;
 use super::random::Random;
-use crate::{CommitError, Range, Read};
+use crate::{CommitError, Range, Read, Row};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,92 @@ pub async fn bounds_limits_and_directions(s: &Subject) {
     }
     let none = reader.range(s.range("l", "z"), Read::Conflict).await.expect("the read succeeds");
     assert_eq!(none, []);
+}
+
+/// Keys of up to 9,000 bytes, many of which differ only far behind, in every kind of read and write.
+pub async fn long_keys_are_keys_like_others(s: &Subject) {
+    let key = |random: &mut Random| {
+        let beginning = [10, 1_900, 1_970, 1_990, 4_000, 8_900][random.below(6) as usize];
+        let tail = (0..random.below(50)).map(|_| [0, b'k', 0xff][random.below(3) as usize]);
+        s.key(std::iter::repeat_n(b'k', beginning).chain(tail).collect::<Vec<u8>>())
+    };
+    let mut random = Random::new(5);
+    let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for round in 0..40u8 {
+        let mut transaction = s.begin();
+        for _ in 0..random.below(12) {
+            let (key, other) = (key(&mut random), key(&mut random));
+            match random.below(12) {
+                0 => {
+                    transaction.clear(key.clone());
+                    rows.remove(&key);
+                }
+                1 if random.one_in(3) && key < other => {
+                    transaction.clear_range(key.clone(), other.clone());
+                    rows.retain(|name, _| *name < key || *name >= other);
+                }
+                2 => {
+                    transaction.add(key.clone(), i64::from(round));
+                    let sum = crate::overlay::added(rows.get(&key).map(Vec::as_slice), i64::from(round));
+                    rows.insert(key, sum.to_vec());
+                }
+                _ => {
+                    transaction.set(key.clone(), vec![round; 3]);
+                    rows.insert(key, vec![round; 3]);
+                }
+            }
+        }
+        // Before the commit, with what was committed underneath, and after it.
+        for committed in [false, true] {
+            let mut reader = s.begin();
+            let reader = if committed { &mut reader } else { &mut transaction };
+            for _ in 0..8 {
+                let (begin, end) = (key(&mut random), key(&mut random));
+                let value = reader.get(&begin, Read::Snapshot).await.expect("the read succeeds");
+                assert_eq!(value.as_deref(), rows.get(&begin).map(Vec::as_slice));
+                if begin >= end {
+                    continue;
+                }
+                let (limit, reverse) = ([1, 2, 5, usize::MAX][random.below(4) as usize], random.one_in(2));
+                let within = rows.range(begin.clone()..end.clone());
+                let row = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone().into(), value.clone().into());
+                let mut expected: Vec<Row> = within.map(row).collect();
+                if reverse {
+                    expected.reverse();
+                }
+                expected.truncate(limit);
+                let range = Range { begin, end, limit, reverse };
+                let read = reader.range(range.clone(), Read::Conflict).await.expect("the read succeeds");
+                assert!(read == expected, "{} rows instead of {}", read.len(), expected.len());
+            }
+            if !committed {
+                s.accepted(std::mem::replace(&mut transaction, s.begin()).commit().await);
+            }
+        }
+    }
+    // Among keys with one beginning, too, only the walked part has to be protected, and all of it.
+    let name = |tail: u8| [vec![b'q'; 3_000], vec![tail]].concat();
+    for (limit, reverse, written, walked) in [
+        (9, false, 5, true),
+        (2, false, 2, true),
+        (2, true, 4, true),
+        (9, true, 9, true),
+        (9, false, 10, false),
+    ] {
+        s.write(|t| (0..6u8).for_each(|i| t.set(s.key(name(i)), vec![i]))).await;
+        let mut reader = s.begin();
+        let range = Range { limit, reverse, ..s.range(name(1), name(10)) };
+        assert_eq!(reader.range(range, Read::Conflict).await.expect("the read succeeds").len(), limit.min(5));
+        s.write(|t| t.set(s.key(name(written)), vec![0])).await;
+        reader.set(s.key("x"), b"1".to_vec());
+        let outcome = reader.commit().await;
+        if walked {
+            s.refused(outcome);
+        } else if !s.differences.spurious_conflicts && !s.differences.long_ranges_protect_more {
+            assert!(outcome.is_ok(), "{outcome:?}");
+        }
+        s.write(|t| t.clear(s.key(name(9)))).await;
+    }
 }
 
 /// Writers move tokens between rows, inserting and clearing; every range read sees all of them.

@@ -196,3 +196,48 @@ pub async fn acknowledged_writes_are_seen_at_once(s: &Subject) {
         watcher.await.expect("the value never went back");
     }
 }
+
+/// Who has raised an epoch, and was told so, sees whatever was written under those before: writers that rely on
+/// an old one fail from then on. The one who raises it reads nothing.
+pub async fn nothing_is_written_under_an_epoch_that_was_raised(s: &Subject) {
+    const EPOCHS: i64 = 60;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..6)
+        .map(|writer| {
+            let (s, stop) = (s.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut written = 0i64;
+                while !stop.load(Ordering::Relaxed) {
+                    let mut transaction = s.begin();
+                    let epoch =
+                        transaction.get(&s.key("epoch"), Read::Conflict).await.expect("the read succeeds");
+                    let row = [counter(epoch).to_le_bytes(), written.to_le_bytes()].concat();
+                    transaction.set(s.key(format!("row/{writer}")), row);
+                    match transaction.commit().await {
+                        Ok(()) => written += 1,
+                        Err(CommitError::Conflict) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                written
+            })
+        })
+        .collect();
+    let rows = async || {
+        let range = s.range("row/", "row0");
+        s.begin().range(range, Read::Snapshot).await.expect("the read succeeds")
+    };
+    for epoch in 1..=EPOCHS {
+        s.write(|t| t.set(s.key("epoch"), epoch.to_le_bytes().to_vec())).await;
+        let before = rows().await;
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        for row in rows().await {
+            let under = counter(Some(row.1.slice(..8)));
+            assert!(under >= epoch || before.contains(&row), "written under {under} after {epoch} was told");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        assert!(writer.await.expect("the task ends") > 0, "nothing was written");
+    }
+}

@@ -93,7 +93,7 @@ fn metrics_below(directory: &std::path::Path, found: &mut BTreeSet<String>) {
 #[test]
 fn every_metric_is_documented_and_no_other() {
     let mut recorded = BTreeSet::new();
-    for part in ["src", "actors/src", "store/src", "providers/src"] {
+    for part in ["src", "actors/src", "cluster/src", "store/src", "providers/src"] {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         metrics_below(&root.join(part), &mut recorded);
     }

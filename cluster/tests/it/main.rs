@@ -1,0 +1,4 @@
+mod join;
+mod moves;
+mod peers;
+mod world;
