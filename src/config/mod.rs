@@ -21,7 +21,7 @@ pub use cluster::{Cluster, ClusterTls};
 pub use edges::{Grpc, Http, Metrics, Tls};
 pub use example::{documentation, example};
 pub use load::{LoadError, Loaded, Origin, load, parse, read_text};
-pub use node::{Clock, Embedded, Format, Keys, Limits, Log, Node, Store};
+pub use node::{Clock, Embedded, Format, Keys, Limits, Log, Node, PostgreSql, Store};
 pub use providers::{Agent, Carrier, ElevenLabs, Twilio, TwilioLogin};
 pub use secret::Secret;
 

@@ -1,5 +1,6 @@
 //! The node itself: where its data is, which keys seal it, what bounds it.
 
+use super::Secret;
 use super::read::{Section, Span};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -51,6 +52,7 @@ impl Node {
 #[derive(Clone, Debug)]
 pub enum Store {
     Embedded(Embedded),
+    PostgreSql(PostgreSql),
 }
 
 /// The engine for one machine.
@@ -60,9 +62,18 @@ pub struct Embedded {
     pub memtable_mb: u32,
 }
 
+/// The engine for several nodes on one PostgreSQL database.
+#[derive(Clone, Debug)]
+pub struct PostgreSql {
+    pub url: Secret,
+    pub prefix: String,
+    pub connections_max: usize,
+}
+
 #[derive(Clone, Copy)]
 enum Engine {
     Embedded,
+    PostgreSql,
 }
 
 impl Store {
@@ -70,29 +81,65 @@ impl Store {
     pub fn is_shared(&self) -> bool {
         match self {
             Store::Embedded(_) => false,
+            Store::PostgreSql(_) => true,
         }
     }
 
     pub(super) fn read(section: &mut Section<'_, '_>) -> Store {
-        let engines = [("embedded", Engine::Embedded)];
-        let about = "Where the data is kept: embedded is in this process, on this machine's disk.";
+        let engines = [("embedded", Engine::Embedded), ("postgresql", Engine::PostgreSql)];
+        let about = "Where the data is kept: embedded is on this machine's disk, for one node; postgresql is shared by nodes.";
         let engine = section.choice("engine", &engines, Some("embedded"), about).unwrap_or(Engine::Embedded);
+        // All keys are asked for, whichever engine it is, so that each is known and described.
+        let cache_mb =
+            section.number("cache_mb", 128, 8..=1 << 20, "embedded: memory for data that was read, in MiB.");
+        let memtable_mb = section.number(
+            "memtable_mb",
+            32,
+            4..=4096,
+            "embedded: memory for data that was newly written, in MiB; up to three times this is held.",
+        );
+        let url = section.secret(
+            "url",
+            false,
+            "postgresql: postgresql://user:password@host:port/database?sslmode=verify-full, and sslrootcert=FILE.",
+        );
+        let prefix = section.or(
+            "prefix",
+            "tandem".to_owned(),
+            "postgresql: the schema of the tables, made where it is absent. Each cluster needs one of its own.",
+        );
+        let connections_max = section.number(
+            "connections_max",
+            16,
+            4..=1_000,
+            "postgresql: connections of this node at most; the server's own limit is for all nodes together.",
+        );
         match engine {
-            Engine::Embedded => Store::Embedded(Embedded {
-                cache_mb: section.number(
-                    "cache_mb",
-                    128,
-                    8..=1 << 20,
-                    "Memory for data that was read, in MiB.",
-                ),
-                memtable_mb: section.number(
-                    "memtable_mb",
-                    32,
-                    4..=4096,
-                    "Memory for data that was newly written, in MiB; up to three times this is held.",
-                ),
-            }),
+            Engine::Embedded => Store::Embedded(Embedded { cache_mb, memtable_mb }),
+            Engine::PostgreSql => {
+                if url.is_none() && !section.is_given("url") && !section.is_given("url_file") {
+                    section.refuse("url", "is required with this engine: give url or url_file");
+                }
+                let url = url.unwrap_or_else(|| Secret::new(""));
+                let postgresql = PostgreSql { url, prefix, connections_max };
+                if !postgresql.url.expose().is_empty()
+                    && let Err(error) = postgresql.options().check()
+                {
+                    section.refuse("url", error.to_string());
+                }
+                Store::PostgreSql(postgresql)
+            }
         }
+    }
+}
+
+impl PostgreSql {
+    /// How the store is opened.
+    pub fn options(&self) -> tandem_store::postgresql::Options {
+        let mut options = tandem_store::postgresql::Options::new(self.url.expose());
+        options.prefix.clone_from(&self.prefix);
+        options.connections_max = self.connections_max;
+        options
     }
 }
 

@@ -68,7 +68,7 @@ fn file_unless_empty(data_dir: &Path) -> bool {
     std::fs::read_dir(data_dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
     const MIB: u64 = 1024 * 1024;
     match &config.store {
         config::Store::Embedded(e) => {
@@ -77,6 +77,7 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
             options.memtable_bytes = u64::from(e.memtable_mb) * MIB;
             Ok(options.open()?)
         }
+        config::Store::PostgreSql(p) => Ok(p.options().open().await?),
     }
 }
 
@@ -84,7 +85,7 @@ fn open_keys(config: &Config) -> Result<FileKeys, NodeError> {
     match &config.keys {
         config::Keys::File { path, create } => {
             // A new key for data that was sealed with another would only hide that one is lost.
-            let fresh = !file_unless_empty(&config.node.data_dir.join("store"));
+            let fresh = config.store.is_shared() || !file_unless_empty(&config.node.data_dir.join("store"));
             let keys = FileKeys::open(path, *create && fresh)?;
             warn_if_exposed(path);
             Ok(keys)
@@ -128,7 +129,7 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let own = parts.store.is_none();
     let (store, shared) = match parts.store {
         Some(store) => (store, true),
-        None => (open_store(config)?, config.store.is_shared()),
+        None => (open_store(config).await?, config.store.is_shared()),
     };
     let clock = match parts.clock {
         Some(clock) => clock,
