@@ -38,7 +38,8 @@ impl Node {
         let drain = section.or(
             "drain",
             Span::from_secs(60),
-            "After SIGTERM, how long conversations may go on before they are cut off.",
+            "After SIGTERM, how long conversations may go on before they are handed to other nodes, or cut off where \
+             there are none.",
         );
         if drain > Span::from_secs(24 * 3600) {
             section.refuse("drain", "at most 1d");

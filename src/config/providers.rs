@@ -123,7 +123,12 @@ pub enum Agent {
 pub struct ElevenLabs {
     pub api_key: Secret,
     pub base_url: Url,
+    /// What its agents say when they take an interrupted conversation up again.
+    pub resume_message: Option<String>,
 }
+
+/// It is said while the person waits to go on.
+const RESUME_MESSAGE_BYTES_MAX: usize = 500;
 
 #[derive(Clone, Copy)]
 enum AgentType {
@@ -137,7 +142,14 @@ impl Agent {
             AgentType::ElevenLabs => {
                 let api_key = section.secret("api_key", true, "Permits conversations to be started.");
                 let base_url = base_url(section, "https://api.elevenlabs.io");
-                Some(Agent::ElevenLabs(ElevenLabs { api_key: api_key?, base_url: base_url? }))
+                let example = "\"Sorry, we were cut off for a moment. I am back.\"";
+                let about = "What agents say first when they take up a conversation whose line was interrupted. \
+                             Without, a short excuse in the language of the plan or the person.";
+                let resume_message: Option<String> = section.optional("resume_message", example, about);
+                if resume_message.as_ref().is_some_and(|text| text.len() > RESUME_MESSAGE_BYTES_MAX) {
+                    section.refuse("resume_message", "must be at most 500 bytes");
+                }
+                Some(Agent::ElevenLabs(ElevenLabs { api_key: api_key?, base_url: base_url?, resume_message }))
             }
         }
     }

@@ -9,7 +9,7 @@ use tandem_providers::Secret;
 use tandem_providers::twilio::signature::Key;
 
 /// What the key of media tokens is made for, so that it serves nothing else.
-const TOKEN_PURPOSE: &[u8] = b"tandem media token 1";
+const TOKEN_PURPOSE: &[u8] = b"tandem media token 2";
 
 /// An account at a carrier.
 #[derive(Clone, Debug)]
@@ -83,25 +83,35 @@ impl Signers<'_> {
         self.0.iter().any(|known| known.carrier == carrier)
     }
 
-    /// Admits the carrier's call `sid` to the media socket, for this attempt. It is given away in the document that
-    /// connects the call, and holds for no other call and no other attempt.
-    pub fn token(&self, attempt: Attempt, sid: &str) -> String {
-        let tag = self.0.first().map(|known| hmac::sign(&known.tokens, stands_for(attempt, sid).as_bytes()));
+    /// Admits the carrier's call `sid` to the media connection of this generation. It is given away in the document
+    /// that connects the call, and holds for no other call, attempt or generation.
+    pub fn token(&self, attempt: Attempt, generation: u32, sid: &str) -> String {
+        let text = stands_for(attempt, generation, sid);
+        let tag = self.0.first().map(|known| hmac::sign(&known.tokens, text.as_bytes()));
         tag.map(|tag| URL_SAFE_NO_PAD.encode(tag)).unwrap_or_default()
     }
 
-    /// Whether the token was given to this call for this attempt, by one of these and in its own account.
-    pub fn admits(&self, account_sid: &str, attempt: Attempt, sid: &str, token: &str) -> bool {
+    /// Whether the token was given to this call for this connection, by one of these and in its own account.
+    pub fn admits(
+        &self,
+        account_sid: &str,
+        attempt: Attempt,
+        generation: u32,
+        sid: &str,
+        token: &str,
+    ) -> bool {
         let Ok(tag) = URL_SAFE_NO_PAD.decode(token) else { return false };
-        self.0.iter().filter(|known| known.account_sid == account_sid).any(|known| {
-            hmac::verify(&known.tokens, stands_for(attempt, sid).as_bytes(), &tag).is_ok() // constant time
-        })
+        let text = stands_for(attempt, generation, sid);
+        self.0
+            .iter()
+            .filter(|known| known.account_sid == account_sid)
+            .any(|known| hmac::verify(&known.tokens, text.as_bytes(), &tag).is_ok()) // constant time
     }
 }
 
-/// Unambiguous: neither part holds a space.
-fn stands_for(attempt: Attempt, sid: &str) -> String {
-    format!("{attempt} {sid}")
+/// Unambiguous: no part holds a space.
+fn stands_for(attempt: Attempt, generation: u32, sid: &str) -> String {
+    format!("{attempt} {generation} {sid}")
 }
 
 impl fmt::Debug for Accounts {
@@ -156,22 +166,23 @@ mod tests {
     }
 
     #[test]
-    fn a_token_holds_for_one_call_and_attempt() {
+    fn a_token_holds_for_one_call_attempt_and_generation() {
         let accounts = Accounts::new(vec![account("a", A, "one"), account("b", B, "two")]);
         let key = Key::new(&Secret::from("one"));
         let signers = accounts.callback(URL, &form(A), &key.sign(URL, &form(A))).unwrap();
-        let token = signers.token(attempt(1), "CA1");
+        let token = signers.token(attempt(1), 3, "CA1");
         let all = accounts.all();
-        assert!(all.admits(A, attempt(1), "CA1", &token));
-        assert!(!all.admits(A, attempt(2), "CA1", &token));
-        assert!(!all.admits(A, attempt(1), "CA2", &token));
-        assert!(!all.admits(B, attempt(1), "CA1", &token));
+        assert!(all.admits(A, attempt(1), 3, "CA1", &token));
+        assert!(!all.admits(A, attempt(2), 3, "CA1", &token));
+        assert!(!all.admits(A, attempt(1), 4, "CA1", &token));
+        assert!(!all.admits(A, attempt(1), 3, "CA2", &token));
+        assert!(!all.admits(B, attempt(1), 3, "CA1", &token));
         for bad in ["", "x", "AAAA", &token[1..], &format!("{token}A")] {
-            assert!(!all.admits(A, attempt(1), "CA1", bad), "{bad}");
+            assert!(!all.admits(A, attempt(1), 3, "CA1", bad), "{bad}");
         }
         // Another process with the same configuration admits it too: a call outlives a restart.
         let later = Accounts::new(vec![account("a", A, "one")]);
-        assert!(later.all().admits(A, attempt(1), "CA1", &token));
+        assert!(later.all().admits(A, attempt(1), 3, "CA1", &token));
     }
 
     #[test]

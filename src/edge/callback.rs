@@ -6,6 +6,8 @@ use super::request::{Answer, Fault, document, taken};
 use super::server::Edge;
 use super::tell::{Untold, tell_call};
 use super::urls::{Callback, again_of};
+use super::warm;
+use std::sync::Arc;
 use std::time::Duration;
 use tandem_domain::call::{Call, Command, Document, Reply};
 use tandem_domain::carrier::Progress;
@@ -15,13 +17,9 @@ use tandem_providers::twilio::twiml::{self, Stream, Verb};
 
 /// How long the end of a call waits for its conversation to take down the last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Media sockets that one document is continued with, opened or not. The call itself allows fewer; this is for sockets
-/// that never got as far as the call.
-const AGAIN_MAX: u8 = 24;
-
 /// Takes a callback whose signature is good.
 pub(super) async fn take(
-    edge: &Edge,
+    edge: &Arc<Edge>,
     attempt: Attempt,
     what: Callback,
     query: Option<&str>,
@@ -38,8 +36,12 @@ pub(super) async fn take(
     let command = match what {
         Callback::Status => Command::Reported { attempt: number, report: status::parse(form)? },
         Callback::Document | Callback::Fallback => {
-            let sid = asked::parse(form)?.report.sid;
-            return act(edge, attempt, sid, again, signers).await;
+            let report = asked::parse(form)?.report;
+            if matches!(report.progress, Progress::Ended(_)) {
+                // Nobody listens any more. Its own word of the end comes by the status callback.
+                return act_on(None);
+            }
+            return act(edge, attempt, report.sid, again, signers).await;
         }
         Callback::Amd => {
             let verdict = amd::parse(form)?;
@@ -88,40 +90,54 @@ pub(super) async fn owned(edge: &Edge, attempt: Attempt, signers: &Signers<'_>) 
 
 /// What the answered call is to do. One that nobody here knows hangs up: an error would be read out to the person.
 async fn act(
-    edge: &Edge,
+    edge: &Arc<Edge>,
     attempt: Attempt,
     sid: String,
-    again: u8,
+    again: u32,
     signers: &Signers<'_>,
 ) -> Result<Answer, Fault> {
-    let connect = match owned(edge, attempt, signers).await {
+    let number = attempt.number;
+    let generation = match owned(edge, attempt, signers).await {
         Ok(()) => {
-            let command = Command::Document { attempt: attempt.number, sid: sid.clone(), again: again > 0 };
+            let command = match again {
+                0 => Command::Document { attempt: number, sid: sid.clone(), again: false },
+                generation => Command::Reattach { attempt: number, sid: sid.clone(), generation },
+            };
             match tell_call(&edge.handle, attempt, command, edge.limits.callback_patience).await {
-                Ok(Reply::Document(Document::Connect)) => again < AGAIN_MAX,
-                Ok(_) | Err(Untold::Refused(_) | Untold::Unknown) => false,
+                Ok(Reply::Document(Document::Stream { generation })) => Some(generation),
+                Ok(_) | Err(Untold::Refused(_) | Untold::Unknown) => None,
                 Err(Untold::Unavailable) => return Err(Fault::Unavailable),
             }
         }
-        Err(Fault::NotFound) => false,
+        Err(Fault::NotFound) => None,
         Err(fault) => return Err(fault),
     };
-    let text = if connect {
-        let stream = Stream {
-            url: edge.urls.media().to_owned(),
-            name: None,
-            status_callback: Some(edge.urls.callback(attempt, Callback::Stream)),
-            parameters: vec![
-                ("attempt".to_owned(), attempt.to_string()),
-                ("token".to_owned(), signers.token(attempt, &sid)),
-            ],
-        };
-        // Should the media socket close while the call goes on, the call is asked again what to do.
-        let url = edge.urls.again(attempt, again + 1);
-        twiml::Document::connect(stream, [Verb::Redirect { url }])
-    } else {
-        twiml::Document::hangup()
+    if again > 0 {
+        let answer = if generation.is_some() { "connect" } else { "hangup" };
+        metrics::counter!("tandem_reattach_documents_total", "answer" => answer).increment(1);
+        tracing::info!(%attempt, ended = again, ?generation, "a call asks what to do without its media");
+    }
+    let Some(generation) = generation else { return act_on(None) };
+    warm::prepare(edge, attempt);
+    let stream = Stream {
+        url: edge.urls.media().to_owned(),
+        name: None,
+        status_callback: Some(edge.urls.callback(attempt, Callback::Stream)),
+        parameters: vec![
+            ("attempt".to_owned(), attempt.to_string()),
+            ("generation".to_owned(), generation.to_string()),
+            ("token".to_owned(), signers.token(attempt, generation, &sid)),
+        ],
     };
+    // Should the media socket close while the call goes on, the call is asked again what to do, through whatever node
+    // the carrier reaches then.
+    let url = edge.urls.again(attempt, generation);
+    act_on(Some(twiml::Document::connect(stream, [Verb::Redirect { url }])))
+}
+
+/// Answers a document; without one the call hangs up.
+fn act_on(text: Option<twiml::Document>) -> Result<Answer, Fault> {
+    let text = text.unwrap_or_else(twiml::Document::hangup);
     // Every part of it was made here and fits.
     text.to_xml().map(document).map_err(|_| Fault::Unavailable)
 }

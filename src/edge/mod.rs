@@ -3,8 +3,8 @@
 //! ```text
 //!   dispatcher ── DialOrder ──▶ CarrierPerformer ── POST ──▶ carrier
 //!   call ◀── Reported, Amd, Recorded ── callback ◀── signed form ──┤
-//!   call ── Connect | Hangup ────────▶ document ── TwiML ─────────▶┤
-//!   call ◀── MediaOpened, Said, MediaClosed ── bridge ◀══ media ══▶│
+//!   call ── Stream | Hangup ─────────▶ document ── TwiML ─────────▶┤
+//!   call ◀── Attach, Said, MediaClosed ─────── bridge ◀══ media ══▶│
 //!                                                ╚═══ agent ═══▶ voice agent
 //! ```
 //!
@@ -26,10 +26,11 @@ mod server;
 mod tell;
 mod tls;
 mod urls;
+mod warm;
 
 pub use accounts::Account;
 pub use live::Live;
-pub use options::{Agents, EdgeOptions, Limits};
+pub use options::{Agent, Agents, Alone, EdgeOptions, Limits};
 pub use performer::{CarrierPerformer, Carriers};
 pub use server::{Running, ServeError, serve};
 pub use tls::{TlsError, server_config};

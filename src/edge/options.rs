@@ -12,7 +12,25 @@ use tandem_providers::agent::tool::{Now, Registry};
 use tokio::net::TcpListener;
 
 /// The voice agents of the configuration, by the name that plans use.
-pub type Agents = BTreeMap<String, Arc<dyn VoiceAgent>>;
+pub type Agents = BTreeMap<String, Agent>;
+
+/// An account at a provider of voice agents.
+#[derive(Clone)]
+pub struct Agent {
+    pub provider: Arc<dyn VoiceAgent>,
+    /// What its agents say first when they take a conversation up again whose line was interrupted. Without, a short
+    /// sentence in the language of the plan or the person.
+    pub resume_message: Option<String>,
+}
+
+impl<P: VoiceAgent + 'static> From<Arc<P>> for Agent {
+    fn from(provider: Arc<P>) -> Self {
+        Agent { provider, resume_message: None }
+    }
+}
+
+/// Whether no other node could go on with what this one lets go.
+pub type Alone = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What [`super::serve`] needs.
 pub struct EdgeOptions {
@@ -33,6 +51,8 @@ pub struct EdgeOptions {
     /// Whether the upgrade to a media socket must be signed. Where it is signed, it is checked in any case.
     pub signed_upgrades: bool,
     pub limits: Limits,
+    /// Asked when this node lets its conversations go: by default it is.
+    pub alone: Alone,
 }
 
 impl EdgeOptions {
@@ -51,6 +71,7 @@ impl EdgeOptions {
             tls: None,
             signed_upgrades: true,
             limits: Limits::default(),
+            alone: Arc::new(|| true),
         }
     }
 }

@@ -123,7 +123,7 @@ pub(super) async fn answer(edge: &Arc<Edge>, request: Request<Incoming>) -> Answ
 
 /// Checks a callback and hands it over.
 async fn take(
-    edge: &Edge,
+    edge: &Arc<Edge>,
     attempt: Attempt,
     what: Callback,
     request: Request<Incoming>,

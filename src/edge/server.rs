@@ -2,7 +2,7 @@
 
 use super::accounts::Accounts;
 use super::live::Live;
-use super::options::{Agents, EdgeOptions, Limits};
+use super::options::{Agents, Alone, EdgeOptions, Limits};
 use super::request;
 use super::urls::Urls;
 use http::StatusCode;
@@ -31,6 +31,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long requests that are under way may take at the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
+/// Preparations ahead of conversations that are under way at a time; what is more goes without.
+const PREPARATIONS_MAX: usize = 256;
 
 /// What everything here shares.
 pub(crate) struct Edge {
@@ -46,9 +48,12 @@ pub(crate) struct Edge {
     pub connections: Arc<Semaphore>,
     /// Room for media sockets.
     pub sockets: Arc<Semaphore>,
+    /// Room for preparations ahead of a conversation.
+    pub preparations: Arc<Semaphore>,
     pub tasks: TaskTracker,
     /// Conversations are to end: this node lets go of them.
     pub release: CancellationToken,
+    pub alone: Alone,
 }
 
 /// The address cannot be had.
@@ -82,8 +87,10 @@ pub async fn serve(options: EdgeOptions) -> Result<Running, ServeError> {
         connections: Arc::new(Semaphore::new(limits.connections_max)),
         sockets: Arc::new(Semaphore::new(limits.conversations_max)),
         limits,
+        preparations: Arc::new(Semaphore::new(PREPARATIONS_MAX)),
         tasks: TaskTracker::new(),
         release: CancellationToken::new(),
+        alone: options.alone,
     });
     let stop = CancellationToken::new();
     let tls = options.tls.map(TlsAcceptor::from);
@@ -115,15 +122,22 @@ impl Running {
     }
 
     /// Lets conversations come to their end for at most `grace`, while everything is served as before. Those that
-    /// remain are let go (the carrier asks again, wherever that leads); then no request is taken any more. To be called
-    /// while the node still takes commands: what was said is stored to the last.
+    /// remain are let go, and no request is taken any more. To be called while the node still takes commands, or can
+    /// pass them on: what was said is stored to the last.
+    ///
+    /// Where there are other nodes this one stops listening before it lets go, each conversation at its next pause: the
+    /// carrier asks again what to do, and whom it reaches then goes on. A node that is alone listens to the last.
     pub async fn shutdown(self, grace: Duration) {
         let left = timeout(grace, self.edge.live.idle()).await.is_err();
+        let alone = (self.edge.alone)();
         if left {
-            tracing::info!(conversations = self.edge.live.count(), "conversations are let go");
+            tracing::info!(conversations = self.edge.live.count(), alone, "conversations are let go");
+        }
+        if !alone {
+            self.stop.cancel();
         }
         self.edge.release.cancel();
-        let farewell = self.edge.limits.farewell_patience + LAST_REQUESTS;
+        let farewell = self.edge.limits.farewell_patience + LAST_REQUESTS + super::bridge::PAUSE_MAX;
         if timeout(farewell, self.edge.live.idle()).await.is_err() {
             tracing::warn!(conversations = self.edge.live.count(), "conversations do not end");
         }

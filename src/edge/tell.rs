@@ -1,5 +1,6 @@
 //! Commands to entities, asked for again where they could not be taken down.
 
+use ring::digest::{SHA256, digest};
 use std::time::Duration;
 use tandem_actors::{Handle, Key, Routed, SendError};
 use tandem_domain::call::{self, Call};
@@ -58,6 +59,14 @@ pub(crate) async fn tell<M: Routed>(
         sleep(wait).await;
         wait = (wait * 2).min(WAIT_MAX);
     }
+}
+
+/// The idempotency key of a command that this name stands for, and no other.
+pub(crate) fn named_key(name: &str) -> Key {
+    let hash = digest(&SHA256, name.as_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash.as_ref()[..16]);
+    Key { key, request: key }
 }
 
 /// As [`tell`], to the call of an attempt.

@@ -106,9 +106,9 @@ impl Urls {
         self.full(attempt, what, PERSISTENT)
     }
 
-    /// Where the document goes on once its media socket has closed, for the `times`th time.
-    pub(crate) fn again(&self, attempt: Attempt, times: u8) -> String {
-        self.full(attempt, Callback::Document, format_args!("?again={times}{PERSISTENT}"))
+    /// Where the document goes on once its media socket has closed: the one of this generation.
+    pub(crate) fn again(&self, attempt: Attempt, generation: u32) -> String {
+        self.full(attempt, Callback::Document, format_args!("?again={generation}{PERSISTENT}"))
     }
 
     /// A callback's address as it was signed.
@@ -140,10 +140,13 @@ impl Urls {
     }
 }
 
-/// How often the document was asked for again, from its query. `None`: not a query of ours.
-pub(crate) fn again_of(query: Option<&str>) -> Option<u8> {
+/// The generation whose media socket has closed, from the query of the document that is asked for again; 0 where it is
+/// asked for the first time. `None`: not a query of ours.
+pub(crate) fn again_of(query: Option<&str>) -> Option<u32> {
     let Some(query) = query else { return Some(0) };
-    query.strip_prefix("again=")?.parse().ok().filter(|times| *times > 0)
+    let text = query.strip_prefix("again=")?;
+    // Numbers have other spellings, which were never given to anybody.
+    text.parse().ok().filter(|generation: &u32| *generation > 0 && generation.to_string() == text)
 }
 
 #[cfg(test)]
@@ -188,7 +191,10 @@ mod tests {
             (None, Some(0)),
             (Some("again=2"), Some(2)),
             (Some("again=0"), None),
-            (Some("again=300"), None),
+            (Some("again=300"), Some(300)),
+            (Some("again=4294967296"), None),
+            (Some("again=+2"), None),
+            (Some("again=02"), None),
             (Some("again="), None),
             (Some(""), None),
             (Some("x=1"), None),

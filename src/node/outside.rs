@@ -65,7 +65,8 @@ fn agents(config: &Config) -> Result<Agents, NodeError> {
         let mut options = elevenlabs::Options::new(secret(&account.api_key));
         options.base_url = account.base_url.to_string();
         let made = ElevenLabs::new(options).map_err(|e| bad("agents", name, e))?;
-        agents.insert(name.clone(), Arc::new(made));
+        let resume_message = account.resume_message.clone();
+        agents.insert(name.clone(), edge::Agent { provider: Arc::new(made), resume_message });
     }
     Ok(agents)
 }

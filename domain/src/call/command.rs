@@ -55,14 +55,15 @@ pub enum Command {
         attempt: u16,
         outcome: InstructionOutcome,
     },
-    /// The carrier asks what an answered call is to do. `again` when the media connection of the
-    /// same document has ended.
+    /// The carrier asks what an answered call is to do: for the first time, or because a document could not be
+    /// had. `again` only from builds before [`Command::Reattach`].
     Document {
         attempt: u16,
         sid: String,
         again: bool,
     },
-    /// The carrier's media socket presents itself.
+    /// The carrier's media socket presents itself, by a document of a build before [`Command::Attach`]: it
+    /// says no generation, and gets the next.
     MediaOpened {
         attempt: u16,
         sid: String,
@@ -85,6 +86,19 @@ pub enum Command {
         flagged: Option<bool>,
     },
     Tick,
+    /// The media connection that a document of this generation led to has ended at the carrier, which asks
+    /// what the call is to do now. Whatever held an older or the same connection here holds nothing any more.
+    Reattach {
+        attempt: u16,
+        sid: String,
+        generation: u32,
+    },
+    /// The carrier's media socket presents itself, with the generation that its document gave it.
+    Attach {
+        attempt: u16,
+        sid: String,
+        generation: u32,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -188,9 +202,13 @@ pub struct Status {
 /// What an answered call is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Document {
-    /// Connect the media socket.
+    /// Connect the media socket: what builds answered that knew no generations. Never given any more.
     Connect,
     Hangup,
+    /// Connect the media socket, as the connection of this generation. Any of a lower one is stale then.
+    Stream {
+        generation: u32,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

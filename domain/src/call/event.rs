@@ -123,6 +123,8 @@ pub(super) fn evolve(s: &mut State, event: &Event) {
         | What::HangupRequested => s.check_at = check_after(s, at),
         What::CheckPlanned { at } => s.check_at = *at,
         What::AttemptEnded(_) | What::Ended { .. } => s.check_at = None,
+        // A conversation that is heard needs no looking after.
+        What::Said { .. } if s.talks_until().is_some() => s.check_at = check_after(s, at),
         What::Created(_)
         | What::Offered { .. }
         | What::Said { .. }
@@ -148,8 +150,14 @@ fn check_after(s: &State, at: Millis) -> Option<Millis> {
             // To say its message the carrier takes the call from the media connection.
             Some(live) if live.message_left => MESSAGE_MS,
             Some(live) if live.conversation_over || s.is_dismissed() => HANGUP_MS,
-            _ if s.phase == Phase::Reattaching => REATTACH_MS,
-            _ => Millis::from(s.plan.max_duration_s) * SECOND + SILENCE_MS,
+            // Its media is lost. The carrier ends the call or asks for its document, both within a moment.
+            Some(live) if s.phase == Phase::Reattaching || (live.generation > 0 && !live.media_open) => {
+                REATTACH_MS
+            }
+            _ => match s.talks_until() {
+                Some(until) => (until - at).clamp(HANGUP_MS, LOOK_MS),
+                None => Millis::from(s.plan.max_duration_s) * SECOND + SILENCE_MS,
+            },
         },
     };
     // An application that dials itself is given longer: nobody can be asked.
@@ -160,6 +168,9 @@ pub(super) const DISPATCH_MS: Millis = 30 * SECOND;
 pub(super) const SETTLE_STEP_MS: Millis = 15 * SECOND;
 pub(super) const SILENCE_MS: Millis = 60 * SECOND;
 pub(super) const REATTACH_MS: Millis = 10 * SECOND;
+/// A conversation of which nothing was heard for so long is asked about: whoever held it may be gone with its node,
+/// and the carrier's word of the end may be lost.
+pub(super) const LOOK_MS: Millis = 60 * SECOND;
 /// A message takes less than this to be said: at most 1000 bytes of text.
 pub(super) const MESSAGE_MS: Millis = 150 * SECOND;
 pub(super) const HANGUP_MS: Millis = 15 * SECOND;
@@ -250,7 +261,9 @@ fn fold(s: &mut State, event: &Event) {
             if let Some(live) = &mut s.live {
                 live.media_open = false;
                 match end {
-                    MediaEnd::Agent(_) | MediaEnd::Carrier => live.conversation_over = true,
+                    MediaEnd::Agent(_) => live.conversation_over = true,
+                    // The call is over, and its end on the way; or it goes on, and asks what to do.
+                    MediaEnd::Carrier => {}
                     MediaEnd::Node => s.phase = Phase::Reattaching,
                 }
             }
@@ -267,6 +280,8 @@ fn fold(s: &mut State, event: &Event) {
                 live.hangup_sent = true;
             }
         }
+        // A look at a conversation that may go on is none that was in vain.
+        What::CheckPlanned { .. } if s.talks_until().is_some_and(|until| at < until) => {}
         What::CheckPlanned { .. } => {
             if let Some(live) = &mut s.live {
                 live.checks = live.checks.saturating_add(1);

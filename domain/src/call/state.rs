@@ -1,5 +1,6 @@
 //! The state of a call.
 
+use super::event::SILENCE_MS;
 use super::plan::{MachineAction, Plan};
 use crate::carrier::AnsweredBy;
 use crate::dial::Place;
@@ -7,7 +8,7 @@ use crate::id::{CampaignId, CustomerId};
 use crate::retry::{Disposition, Outcome};
 use crate::row::{ContactNo, Priority};
 use crate::sealed::Sealed;
-use crate::time::Millis;
+use crate::time::{Millis, SECOND};
 use serde::{Deserialize, Serialize};
 
 /// Where a call stands.
@@ -168,6 +169,17 @@ pub struct State {
 }
 
 impl State {
+    /// Somebody talks, or is about to, and nothing is known that would end it: until when it may go on at most. The
+    /// carrier ends it earlier, and says so.
+    pub(super) fn talks_until(&self) -> Option<Millis> {
+        let live = self.live.as_deref()?;
+        let ends = live.hangup_sent || live.message_left || live.conversation_over || self.is_dismissed();
+        let held = live.media_open || live.generation == 0;
+        let talks = self.phase == Phase::InProgress && held && !ends && !self.plan.is_external();
+        let longest = Millis::from(self.plan.max_duration_s) * SECOND + SILENCE_MS;
+        talks.then(|| live.answered_at.unwrap_or(live.permitted_at) + longest)
+    }
+
     /// Whoever answered, as far as is known now, is not to be talked to.
     pub fn is_dismissed(&self) -> bool {
         match self.live.as_ref().map(|live| live.verdict) {

@@ -25,6 +25,12 @@ pub trait VoiceAgent: Send + Sync {
     ///
     /// Nothing is retried. Dropping the future gives up the attempt.
     async fn open(&self, opening: &Opening) -> Result<Session, OpenError>;
+
+    /// A conversation with this agent is likely to be opened in a moment: does what can be done for it before. May fail,
+    /// or be in vain; `open` needs no preparation.
+    async fn prepare(&self, agent_id: &str) {
+        let _ = agent_id;
+    }
 }
 
 /// What an agent says and does.

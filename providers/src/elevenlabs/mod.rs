@@ -3,6 +3,7 @@
 mod conversation;
 mod end;
 mod message;
+mod prepared;
 pub mod signature;
 
 use crate::Secret;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use conversation::Pace;
 use http::header::{ACCEPT, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use prepared::Prepared;
 use serde::Deserialize;
 use std::time::Duration;
 use tandem_domain::agent::Opening;
@@ -87,6 +89,17 @@ pub struct ElevenLabs {
     headers: [(HeaderName, HeaderValue); 2],
     request_timeout: Duration,
     pace: Pace,
+    prepared: Opaque<Prepared>,
+}
+
+/// Signed URLs are secrets.
+#[derive(Default)]
+struct Opaque<T>(T);
+
+impl<T> std::fmt::Debug for Opaque<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
 }
 
 struct OpaqueConnector(Connector);
@@ -125,6 +138,7 @@ impl ElevenLabs {
                 (ACCEPT, HeaderValue::from_static("application/json")),
             ],
             request_timeout: options.request_timeout,
+            prepared: Opaque::default(),
             pace: Pace {
                 ready_timeout: options.ready_timeout,
                 silence_max: options.silence_max,
@@ -182,14 +196,11 @@ impl ElevenLabs {
             Ok(Err(error)) => Err(OpenError::Unreachable(kind_of(&error).to_owned())),
         }
     }
-}
 
-#[async_trait]
-impl VoiceAgent for ElevenLabs {
-    async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
+    /// Opens a conversation at this address.
+    async fn open_at(&self, url: &str, opening: &Opening) -> Result<Session, OpenError> {
         use futures_util::SinkExt as _;
-        let url = self.signed_url(&opening.agent_id).await?;
-        let mut socket = self.socket(&url).await?;
+        let mut socket = self.socket(url).await?;
         let first = Message::text(message::initiation(opening));
         match timeout(self.request_timeout, socket.send(first)).await {
             Err(_) => return Err(OpenError::Timeout),
@@ -197,6 +208,37 @@ impl VoiceAgent for ElevenLabs {
             Ok(Ok(())) => {}
         }
         Ok(conversation::session(socket, self.pace))
+    }
+}
+
+#[async_trait]
+impl VoiceAgent for ElevenLabs {
+    async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
+        if let Some(url) = self.prepared.0.take(&opening.agent_id) {
+            match self.open_at(&url, opening).await {
+                // What was prepared may be good no more, or never have been.
+                Err(
+                    error @ (OpenError::Credentials { .. }
+                    | OpenError::UnknownAgent
+                    | OpenError::Refused { .. }
+                    | OpenError::Malformed(_)),
+                ) => tracing::debug!(%error, "a prepared conversation was refused and is asked for anew"),
+                opened => return opened,
+            }
+        }
+        let url = self.signed_url(&opening.agent_id).await?;
+        self.open_at(&url, opening).await
+    }
+
+    async fn prepare(&self, agent_id: &str) {
+        if !self.prepared.0.has_room(agent_id) {
+            return;
+        }
+        match self.signed_url(agent_id).await {
+            Ok(url) => self.prepared.0.put(agent_id, url),
+            // Whoever opens the conversation will hear of it.
+            Err(error) => tracing::debug!(%error, "a conversation could not be prepared"),
+        }
     }
 }
 

@@ -75,6 +75,7 @@ where
         agent_turns: dialog.agent_turns,
         interruptions: dialog.interruptions,
         tool_calls: dialog.tool_calls,
+        contexts: dialog.contexts,
         frames_received: seen.frames,
         invalid: seen.invalid,
     }));

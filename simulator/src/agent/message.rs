@@ -17,6 +17,8 @@ pub(super) enum Incoming {
     },
     /// Counts as a turn of the caller.
     Text(String),
+    /// Something to know, which is no turn.
+    Context,
     /// The caller is busy: the agent does not break in.
     Activity,
     Other,
@@ -81,6 +83,10 @@ impl Incoming {
             "user_message" => {
                 Self::Text(wire.text.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default())
             }
+            "contextual_update" => match wire.text {
+                Some(Value::String(_)) => Self::Context,
+                _ => return Err(Invalid),
+            },
             "user_activity" => Self::Activity,
             _ => Self::Other,
         })
@@ -161,7 +167,9 @@ mod tests {
         let read = Incoming::parse;
         assert_eq!(read(r#"{"user_audio_chunk":"f39/"}"#), Ok(Incoming::Audio(vec![0x7f, 0x7f, 0x7f])));
         assert_eq!(read(r#"{"type":"pong","event_id":7}"#), Ok(Incoming::Pong(7)));
-        assert_eq!(read(r#"{"type":"contextual_update","text":"x"}"#), Ok(Incoming::Other));
+        assert_eq!(read(r#"{"type":"contextual_update","text":"x"}"#), Ok(Incoming::Context));
+        assert_eq!(read(r#"{"type":"contextual_update"}"#), Err(Invalid));
+        assert_eq!(read(r#"{"type":"feedback","event_id":3,"score":"like"}"#), Ok(Incoming::Other));
         assert_eq!(
             read(r#"{"type":"client_tool_result","tool_call_id":"t","result":"{}","is_error":true}"#),
             Ok(Incoming::ToolResult { id: "t".into(), result: "{}".into(), is_error: true })

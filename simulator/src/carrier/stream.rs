@@ -13,6 +13,7 @@ use crate::webhooks::Method;
 use crate::wire::{Order as Asked, Stream};
 use base64::Engine as _;
 use std::sync::Arc;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 /// Simulated time after which a socket is cut that is to be cut, once the other side has spoken.
@@ -96,6 +97,10 @@ impl Talk<'_> {
                 ("call", Err(leave))
             }
         };
+        if result.is_ok() {
+            // A stream without a sound does not end the silence.
+            self.silent_since.get_or_insert_with(Instant::now);
+        }
         // What had been sent and not yet played is lost with the stream.
         self.leg.playback.clear();
         self.carrier().log.write(Event::ConversationClosed(ConversationEnd {
@@ -194,6 +199,7 @@ impl Talk<'_> {
             Ok(Some(Asked::Media { stream_sid: sid, payload })) if sid == stream_sid => {
                 match base64::engine::general_purpose::STANDARD.decode(payload.as_bytes()) {
                     Ok(sound) => {
+                        self.sounds();
                         taken.frames += 1;
                         taken.bytes += sound.len() as u64;
                         self.leg.playback.audio(&sound);
@@ -216,6 +222,16 @@ impl Talk<'_> {
             }
             Ok(_) | Err(_) => taken.invalid += 1,
         }
+    }
+
+    /// Something is heard: if nothing was for a while, for how long.
+    fn sounds(&mut self) {
+        let Some(since) = self.silent_since.take() else { return };
+        self.carrier().log.write(Event::Reattached {
+            sid: self.call().sid.clone(),
+            attempt: self.call().attempt.clone(),
+            dead_air_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
     }
 
     /// Frames that are no protocol, and one of an event nobody knows.

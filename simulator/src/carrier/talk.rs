@@ -51,6 +51,8 @@ pub(super) struct Talk<'a> {
     verdict: Option<(Verdict, u64)>,
     /// Media sockets opened so far.
     pub(super) streams: u64,
+    /// Since a media socket closed and nothing was heard on another.
+    pub(super) silent_since: Option<Instant>,
     documents: u32,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Talk<'a> {
             connected: false,
             verdict: None,
             streams: 0,
+            silent_since: None,
             documents: 0,
         }
     }

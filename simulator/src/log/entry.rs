@@ -78,6 +78,13 @@ pub enum Event {
         why: String,
     },
     ConversationClosed(ConversationEnd),
+    /// A call whose media socket had closed hears something again, on another.
+    Reattached {
+        sid: String,
+        attempt: Option<String>,
+        /// Real time from the close of the socket to the first sound on the next.
+        dead_air_ms: u64,
+    },
     /// A conversation with the voice agent began: initiation received.
     AgentConversationOpened {
         conversation: String,
@@ -236,6 +243,9 @@ pub struct AgentConversationEnd {
     pub agent_turns: u32,
     pub interruptions: u32,
     pub tool_calls: u32,
+    /// Times it was told something to know (`contextual_update`).
+    #[serde(default)]
+    pub contexts: u32,
     pub frames_received: u64,
     /// Messages received that were no protocol.
     pub invalid: u64,

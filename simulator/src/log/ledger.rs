@@ -54,6 +54,16 @@ pub struct Summary {
     pub attempts_with_several_conversations: u64,
     /// Media sockets opened on purpose beside the first that were nevertheless served with audio.
     pub second_sockets_served: u64,
+    /// Times a call went on after its media socket had closed, and how long nothing was heard: real milliseconds
+    /// from the close to the first sound on the next socket.
+    #[serde(default)]
+    pub reattached: u64,
+    #[serde(default)]
+    pub dead_air_ms_p50: u64,
+    #[serde(default)]
+    pub dead_air_ms_p99: u64,
+    #[serde(default)]
+    pub dead_air_ms_max: u64,
     /// Conversations with the voice agent.
     pub agent_conversations: u64,
     pub live_agent_conversations: u64,
@@ -93,6 +103,17 @@ pub(super) struct Ledger {
     by_number: HashMap<String, u32>,
     by_campaign: HashMap<(String, String), u32>,
     window: VecDeque<i64>,
+    /// The newest of them, for quantiles.
+    dead_air_ms: VecDeque<u64>,
+}
+
+/// Times that quantiles are taken of.
+const TIMES_MAX: usize = 10_000;
+
+/// The value below which so many percent of them lie; 0 of none.
+fn quantile(sorted: &[u64], percent: usize) -> u64 {
+    let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(at).copied().unwrap_or(0)
 }
 
 fn count(map: &mut BTreeMap<String, u64>, key: impl Into<String>) {
@@ -112,7 +133,13 @@ fn name(value: &impl Serialize) -> String {
 
 impl Ledger {
     pub(super) fn summary(&self) -> Summary {
-        self.summary.clone()
+        let mut sorted: Vec<u64> = self.dead_air_ms.iter().copied().collect();
+        sorted.sort_unstable();
+        Summary {
+            dead_air_ms_p50: quantile(&sorted, 50),
+            dead_air_ms_p99: quantile(&sorted, 99),
+            ..self.summary.clone()
+        }
     }
 
     pub(super) fn apply(&mut self, entry: &Entry) {
@@ -173,6 +200,14 @@ impl Ledger {
                     attempt.served += 1;
                     summary.attempts_with_several_conversations += u64::from(attempt.served == 2);
                 }
+            }
+            Event::Reattached { dead_air_ms, .. } => {
+                summary.reattached += 1;
+                summary.dead_air_ms_max = summary.dead_air_ms_max.max(*dead_air_ms);
+                if self.dead_air_ms.len() == TIMES_MAX {
+                    self.dead_air_ms.pop_front();
+                }
+                self.dead_air_ms.push_back(*dead_air_ms);
             }
             Event::AgentConversationOpened { .. } => {
                 summary.agent_conversations += 1;
@@ -261,5 +296,19 @@ impl Ledger {
 
     pub(super) fn unwritten(&mut self) {
         self.summary.unwritten += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_occurred() {
+        assert_eq!(quantile(&[], 50), 0);
+        assert_eq!((quantile(&[7], 50), quantile(&[7], 99)), (7, 7));
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!((quantile(&hundred, 50), quantile(&hundred, 99)), (50, 99));
+        assert_eq!((quantile(&[1, 2, 3], 50), quantile(&[1, 2, 3], 99)), (2, 3));
     }
 }

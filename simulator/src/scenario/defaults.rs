@@ -143,6 +143,7 @@ impl Default for Dialogue {
         let say = |text: &str| Reply { say: text.to_owned(), tool: None };
         Self {
             first_message: "Hello, do you have a minute?".to_owned(),
+            insists_on_first_message: false,
             replies: vec![
                 say("Thank you. I am calling about your request of last week."),
                 Reply {

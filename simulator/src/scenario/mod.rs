@@ -237,6 +237,8 @@ pub struct Agent {
 pub struct Dialogue {
     /// `{{name}}` is replaced by the dynamic variable of that name.
     pub first_message: String,
+    /// Its settings do not permit another first message: whoever brings one is refused (1008).
+    pub insists_on_first_message: bool,
     /// Answer to the caller's n-th turn.
     pub replies: Vec<Reply>,
     /// Said after the turn that follows the last reply, before `end_call`.

@@ -2,7 +2,7 @@
 
 use super::calls::one;
 use super::world::World;
-use tandem_simulator::log::{Delivery, HangUp};
+use tandem_simulator::log::{Delivery, Event, HangUp};
 use tandem_simulator::{AgentFault, Fault, Person, Scenario};
 
 const TO: &str = "+15550100001";
@@ -151,6 +151,42 @@ async fn a_media_socket_that_breaks_leaves_the_call_alive() {
     let by: Vec<&str> = snapshot.conversations().map(|end| end.by.as_str()).collect();
     assert_eq!(by[0], "cut");
     assert_eq!(world.orchestrator.at("/again").len(), 1);
+    // As for any document, and signed: the orchestrator checks that.
+    let asked = &world.orchestrator.at("/again")[0];
+    assert_eq!((asked.field("CallStatus"), asked.field("To")), ("in-progress", TO));
+    assert_eq!(summary.reattached, 1, "and the person hears something again");
+    assert!(snapshot.entries.iter().any(|entry| matches!(entry.event, Event::Reattached { .. })));
+}
+
+/// The document that the call goes on with cannot be had: as at its beginning, the fallback is asked, and without one
+/// the call ends.
+#[tokio::test]
+async fn where_a_call_cannot_go_on_the_fallback_is_asked() {
+    for has_fallback in [true, false] {
+        let world = World::new(with(Person::Human, Fault::MediaCut)).await;
+        world.orchestrator.documents.lock().clear();
+        let base = world.orchestrator.base.clone();
+        let again = world.orchestrator.connect(&format!("<Redirect>{base}/again</Redirect>"));
+        world.orchestrator.answer("/doc", 200, &again);
+        world.orchestrator.answer("/again", 503, "");
+        world.orchestrator.answer("/fallback", 200, &world.orchestrator.connect("<Hangup/>"));
+        let fallback = format!("{base}/fallback");
+        let more = [("FallbackUrl", fallback.as_str())];
+        world.call(TO, "a1", if has_fallback { &more } else { &[] }).await;
+        let summary = world.ended(1).await;
+        let asked = world.orchestrator.at("/fallback");
+        assert_eq!((asked.len(), summary.conversations), if has_fallback { (1, 2) } else { (0, 1) });
+        if has_fallback {
+            assert_eq!(asked[0].field("ErrorCode"), "11200");
+            assert_eq!(asked[0].field("ErrorUrl"), format!("{base}/again"));
+        } else {
+            assert_eq!(
+                world.sim.log.snapshot().call_ends().next().expect("an end").by,
+                HangUp::DocumentFailed
+            );
+        }
+        assert_eq!(summary.reattached, u64::from(has_fallback));
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! The agent's side of a conversation: opened, and opened again where that may help.
 
-use super::opening;
+use super::opening::Openings;
 use futures_util::future::BoxFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_domain::agent::{AgentEnd, Opening};
+use tandem_domain::agent::AgentEnd;
 use tandem_providers::agent::tool::Answer;
 use tandem_providers::agent::{AgentEvent, OpenError, SendError, Session, VoiceAgent};
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
@@ -21,7 +21,7 @@ const ABNORMAL: u16 = 1_006;
 #[derive(Debug)]
 pub(super) enum Happening {
     Event(AgentEvent),
-    /// The conversation broke off and is opened anew.
+    /// The conversation broke off, or was refused as it was opened, and is opened anew.
     Lost,
     /// It is over for good. Nothing follows.
     Over(AgentEnd),
@@ -40,9 +40,10 @@ enum Step {
     Rested,
 }
 
-pub(super) struct AgentLink {
+/// The agent's side of one conversation.
+pub(in crate::edge) struct AgentLink {
     provider: Arc<dyn VoiceAgent>,
-    opening: Arc<Opening>,
+    openings: Openings,
     state: State,
     /// The agent has said that it listens.
     ready: bool,
@@ -56,10 +57,15 @@ pub(super) struct AgentLink {
 impl AgentLink {
     /// Begins to open a conversation. At most `tries` are opened in all, and each time the agent must listen within
     /// `patience`.
-    pub fn new(provider: Arc<dyn VoiceAgent>, opening: Opening, tries: u32, patience: Duration) -> Self {
+    pub(super) fn new(
+        provider: Arc<dyn VoiceAgent>,
+        openings: Openings,
+        tries: u32,
+        patience: Duration,
+    ) -> Self {
         let mut link = AgentLink {
             provider,
-            opening: Arc::new(opening),
+            openings,
             state: State::Over,
             ready: false,
             since: Instant::now(),
@@ -74,12 +80,12 @@ impl AgentLink {
 
     fn open(&mut self) {
         self.tries_left = self.tries_left.saturating_sub(1);
-        let (provider, opening) = (Arc::clone(&self.provider), Arc::clone(&self.opening));
+        let (provider, opening) = (Arc::clone(&self.provider), self.openings.now());
         self.state = State::Opening(Box::pin(async move { provider.open(&opening).await }));
     }
 
     /// What happens next; never again after `Over`. Loses nothing when dropped before it is done.
-    pub async fn next(&mut self) -> Happening {
+    pub(super) async fn next(&mut self) -> Happening {
         loop {
             let ready = self.ready;
             let late = self.since + self.patience;
@@ -136,6 +142,11 @@ impl AgentLink {
         if was_ready {
             self.since = Instant::now();
         }
+        if self.tries_left > 0 && self.openings.refused(&end) {
+            tracing::warn!("the agent permits no other first message: its greeting will not be passed on");
+            self.open();
+            return was_ready.then_some(Happening::Lost);
+        }
         let rest = asked.unwrap_or(self.rest).max(self.rest);
         let late = Instant::now() + rest >= self.since + self.patience;
         let helps = matches!(end, AgentEnd::Dropped { .. }) && self.tries_left > 0 && !late;
@@ -154,13 +165,23 @@ impl AgentLink {
     }
 
     /// Should it be opened again, then in the middle of a conversation.
-    pub fn resume(&mut self) {
-        self.opening = Arc::new(opening::resumed((*self.opening).clone()));
+    pub(super) fn resume(&mut self) {
+        self.openings.resume();
+    }
+
+    /// The conversation that is open was taken up in its middle.
+    pub(super) fn is_middle(&self) -> bool {
+        self.openings.is_middle()
+    }
+
+    /// The agent greets, and the person has been greeted before.
+    pub(super) fn is_greeting_muted(&self) -> bool {
+        self.openings.is_greeting_muted()
     }
 
     /// Passes the caller's voice on. Before the agent listens its last second is kept, once there is a socket; what was
     /// said before that nobody hears.
-    pub fn hear(&mut self, payload: &str) {
+    pub(super) fn hear(&mut self, payload: &str) {
         let State::Open(session) = &self.state else { return };
         match session.sender.audio(payload) {
             // A conversation that is over says so itself.
@@ -170,7 +191,7 @@ impl AgentLink {
     }
 
     /// Answers a tool call.
-    pub fn answer(&self, id: &str, answer: &Answer) {
+    pub(super) fn answer(&self, id: &str, answer: &Answer) {
         if let State::Open(session) = &self.state
             && let Err(error) = session.sender.tool_result(id, &answer.result, answer.is_error)
         {
@@ -179,7 +200,7 @@ impl AgentLink {
     }
 
     /// Tells the agent something to know.
-    pub fn tell(&self, text: &str) {
+    pub(super) fn tell(&self, text: &str) {
         if let State::Open(session) = &self.state
             && let Err(error) = session.sender.context_update(text, None)
         {
@@ -195,12 +216,12 @@ impl AgentLink {
     }
 
     /// Pieces of the caller's voice that the agent has not heard.
-    pub fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         self.dropped + self.dropped_here()
     }
 
     /// Ends the conversation in good order, if one is open.
-    pub async fn release(self) {
+    pub(super) async fn release(self) {
         let State::Open(Session { sender, mut receiver }) = self.state else { return };
         sender.close();
         let closing = async { while receiver.next().await.is_some() {} };
@@ -234,6 +255,9 @@ mod tests {
     use async_trait::async_trait;
     use parking_lot::Mutex;
     use std::collections::VecDeque;
+    use tandem_domain::agent::Opening;
+    use tandem_domain::call::{AgentSpec, Conversation};
+    use tandem_domain::id::CustomerId;
     use tandem_providers::agent::{AudioFormat, Receiver, channel};
 
     /// What one try to open comes to: a refusal, or the events of a conversation that then stays silent.
@@ -265,9 +289,17 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(12);
 
     fn link(tries: Vec<Try>) -> (AgentLink, Arc<Scripted>) {
+        link_of(1, Some("Hello"), tries)
+    }
+
+    /// A link of a connection of this generation, in a call in which something was said.
+    fn link_of(generation: u32, first: Option<&str>, tries: Vec<Try>) -> (AgentLink, Arc<Scripted>) {
         let scripted = Arc::new(Scripted { tries: Mutex::new(tries.into()), ..Scripted::default() });
-        let opening = Opening { first_message: Some("Hello".into()), ..Opening::default() };
-        (AgentLink::new(scripted.clone(), opening, 4, PATIENCE), scripted)
+        let agent = AgentSpec { first_message: first.map(str::to_owned), ..AgentSpec::default() };
+        let customer = CustomerId::from_bytes([3; 16]);
+        let conversation = Conversation { generation, customer, agent, person: None, turns: 2 };
+        let openings = Openings::new(&conversation, None, Some("I am back."));
+        (AgentLink::new(scripted.clone(), openings, 4, PATIENCE), scripted)
     }
 
     fn ready() -> AgentEvent {
@@ -335,9 +367,26 @@ mod tests {
         assert!(matches!(link.next().await, Happening::Event(AgentEvent::Ready { .. })));
         assert!(lost.elapsed() >= Duration::from_millis(1_700), "it waits as long as it is asked to");
         let messages = scripted.first_messages.lock().clone();
-        assert_eq!(messages, [Some("Hello".into()), Some(String::new()), Some(String::new())]);
+        let back = || Some("I am back.".to_owned());
+        assert_eq!(messages, [Some("Hello".into()), back(), back()]);
         // A conversation may be silent for longer than an agent may take to come.
         assert!(timeout(PATIENCE * 5, link.next()).await.is_err());
         link.release().await;
+    }
+
+    /// An agent whose settings permit no other first message closes as soon as it is told one.
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_permits_no_other_first_message_is_opened_without() {
+        let refused = || AgentEvent::Ended(AgentEnd::Refused { code: 1_008, kind: "override_error".into() });
+        let (mut link, scripted) = link_of(2, None, vec![Ok(vec![refused()]), Ok(vec![ready()])]);
+        let began = Instant::now();
+        assert!(!link.is_greeting_muted());
+        assert!(matches!(link.next().await, Happening::Event(AgentEvent::Ready { .. })));
+        assert!(link.is_middle() && link.is_greeting_muted());
+        assert_eq!(began.elapsed(), Duration::ZERO, "the person waits: it is asked again at once");
+        assert_eq!(*scripted.first_messages.lock(), [Some("I am back.".to_owned()), None]);
+        // And where that is refused as well, it is over.
+        let (mut link, _) = link_of(2, None, vec![Ok(vec![refused()]), Ok(vec![refused()])]);
+        assert!(matches!(link.next().await, Happening::Over(AgentEnd::Refused { code: 1_008, .. })));
     }
 }

@@ -10,9 +10,12 @@
 //! - messages of the carrier that cannot be read: 64, then the socket is given up.
 
 mod agent;
+mod filler;
+mod mute;
 mod opening;
 mod playback;
 mod recent;
+mod standing;
 mod tools;
 mod transcript;
 
@@ -21,12 +24,17 @@ use super::media::{CarrierSocket, Gone, Heard};
 use super::server::Edge;
 use super::tell::tell_call;
 use crate::configured::meant;
-use agent::{AgentLink, Happening};
+pub(super) use agent::AgentLink;
+use agent::Happening;
+use futures_util::future::BoxFuture;
+use mute::Mute;
+use opening::Openings;
 use playback::Playback;
 use recent::Recent;
 use std::sync::Arc;
+use std::time::Duration;
 use tandem_actors::vault::{PersonKey, VaultError};
-use tandem_domain::agent::{AgentEnd, Opening, Speaker};
+use tandem_domain::agent::{AgentEnd, Speaker};
 use tandem_domain::call::{Command, Conversation, MediaEnd};
 use tandem_domain::id::Attempt;
 use tandem_providers::agent::{AgentEvent, VoiceAgent};
@@ -34,10 +42,13 @@ use tandem_providers::twilio::media::Frame;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tools::Tools;
-use transcript::Transcript;
+use transcript::{Standing, Transcript};
 
 /// Messages of the carrier that may be unreadable before the socket is given up.
 const UNREADABLE_MAX: u32 = 64;
+
+/// How long a conversation that is handed to another node is waited for until nothing is being said.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What a conversation is about.
 pub(super) struct Held<'a> {
@@ -55,8 +66,9 @@ enum Over {
     Superseded,
 }
 
-/// Holds a conversation to its end, and tells the call. What was said is stored before; the place is free after.
-pub(super) async fn hold<S>(held: Held<'_>, socket: &mut CarrierSocket<S>, here: Here)
+/// Holds a conversation to its end, and tells the call. What was said is stored before; the place is free after. The
+/// agent is left, to be released.
+pub(super) async fn hold<S>(held: Held<'_>, socket: &mut CarrierSocket<S>, here: Here) -> Option<AgentLink>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -85,8 +97,11 @@ where
         // Where it cannot be told, the call notices by itself that nothing is heard any more.
         let _ = tell_call(&edge.handle, attempt, command, edge.limits.farewell_patience).await;
     }
-    // The call knows; whoever waits for that need not wait for the agent to agree.
-    drop(here);
+    agent
+}
+
+/// Ends the agent's side in good order, if there is one.
+pub(super) async fn release(agent: Option<AgentLink>) {
     if let Some(agent) = agent {
         agent.release().await;
     }
@@ -95,9 +110,8 @@ where
 /// What a conversation needs before it can begin.
 struct Ready {
     key: PersonKey,
-    opening: Opening,
+    openings: Openings,
     provider: Arc<dyn VoiceAgent>,
-    recent: Recent,
 }
 
 async fn prepare(held: &Held<'_>) -> Result<Ready, MediaEnd> {
@@ -106,7 +120,7 @@ async fn prepare(held: &Held<'_>) -> Result<Ready, MediaEnd> {
         let kind = kind.to_owned();
         MediaEnd::Agent(AgentEnd::Refused { code: 0, kind })
     };
-    let Some(provider) = meant(&edge.agents, &conversation.agent.provider) else {
+    let Some(agent) = meant(&edge.agents, &conversation.agent.provider) else {
         tracing::error!(%attempt, agent = conversation.agent.provider, "no voice agent of this name is configured");
         return Err(refused("unknown_provider"));
     };
@@ -124,33 +138,54 @@ async fn prepare(held: &Held<'_>) -> Result<Ready, MediaEnd> {
     }
     let person = conversation.person.as_ref().map(|sealed| key.open_value(sealed));
     let person = person.transpose().map_err(unopened)?;
-    let recent = match conversation.turns {
-        0 => Recent::default(),
-        turns => recent::read(&**edge.handle.store(), attempt, &key, turns).await,
-    };
-    let opening = opening::of(conversation, person);
-    Ok(Ready { key, opening, provider: std::sync::Arc::clone(provider), recent })
+    let openings = Openings::new(conversation, person, agent.resume_message.as_deref());
+    Ok(Ready { key, openings, provider: Arc::clone(&agent.provider) })
 }
 
 struct Bridge<'a, S> {
     edge: &'a Edge,
     attempt: Attempt,
+    generation: u32,
     stream_sid: &'a str,
     socket: &'a mut CarrierSocket<S>,
     here: &'a Here,
     agent: AgentLink,
     transcript: Transcript,
     recent: Recent,
+    /// What was said on earlier connections, on its way from the store while the agent is being opened.
+    earlier: Option<BoxFuture<'static, Recent>>,
+    /// The agent listens, and waits to be told of it.
+    untold: bool,
+    mute: Option<Mute>,
     playback: Playback,
     tools: Tools,
     unreadable: u32,
     /// The agent has ended it; what it said last is still being played.
     leaving: Option<Leaving>,
+    /// Another node is to go on with it, from the next pause on or from this time.
+    moving: Option<Instant>,
 }
 
 struct Leaving {
     end: AgentEnd,
     until: Instant,
+}
+
+impl From<Told> for Over {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Superseded => Over::Superseded,
+            Told::CallOver => Over::Media(MediaEnd::Carrier),
+        }
+    }
+}
+
+/// What was read, once; waits for ever where nothing is.
+async fn read(reading: &mut Option<BoxFuture<'static, Recent>>) -> Recent {
+    let Some(future) = reading else { return std::future::pending().await };
+    let read = future.await;
+    *reading = None;
+    read
 }
 
 impl<'a, S> Bridge<'a, S>
@@ -161,19 +196,28 @@ where
         let (edge, attempt) = (held.edge, held.attempt);
         let Conversation { generation, customer, .. } = held.conversation;
         let limits = &edge.limits;
+        let earlier = ready.openings.is_middle().then(|| {
+            let reading = recent::read(edge.handle.clone(), attempt, ready.key.clone());
+            Box::pin(reading) as BoxFuture<'static, Recent>
+        });
         Bridge {
             edge,
             attempt,
             stream_sid: &held.stream_sid,
             socket,
             here,
-            agent: AgentLink::new(ready.provider, ready.opening, limits.agent_tries, limits.agent_patience),
+            agent: AgentLink::new(ready.provider, ready.openings, limits.agent_tries, limits.agent_patience),
+            generation,
             transcript: Transcript::new(edge.handle.clone(), attempt, generation, ready.key),
-            recent: ready.recent,
+            recent: Recent::default(),
+            earlier,
+            untold: false,
+            mute: None,
             playback: Playback::new(Instant::now()),
             tools: Tools::new(&edge.tools, &edge.handle, attempt, customer),
             unreadable: 0,
             leaving: None,
+            moving: None,
         }
     }
 
@@ -181,6 +225,8 @@ where
         let here = self.here;
         let release = self.edge.release.clone();
         let mut told = std::pin::pin!(here.told());
+        let lost = standing::lost(self.edge.handle.clone(), self.attempt, self.generation);
+        let mut lost = std::pin::pin!(lost);
         let mut released = std::pin::pin!(release.cancelled());
         let mut timer = std::pin::pin!(sleep_until(Instant::now()));
         loop {
@@ -193,17 +239,23 @@ where
             let over = tokio::select! {
                 heard = self.socket.next() => self.carrier(heard),
                 happening = self.agent.next() => self.agent(happening),
-                () = self.transcript.next() => None,
+                standing = self.transcript.next() => match standing {
+                    Standing::Holds => None,
+                    Standing::Stale => Some(Over::Superseded),
+                },
+                earlier = read(&mut self.earlier) => {
+                    self.recent = std::mem::take(&mut self.recent).after(earlier);
+                    self.tell();
+                    None
+                }
                 Some((id, answer)) = self.tools.next(), if !self.tools.is_empty() => {
                     self.agent.answer(&id, &answer);
                     None
                 }
                 () = &mut timer, if due.is_some() => self.tick(),
-                told = &mut told => Some(match told {
-                    Told::Superseded => Over::Superseded,
-                    Told::CallOver => Over::Media(MediaEnd::Carrier),
-                }),
-                () = &mut released => Some(Over::Media(MediaEnd::Node)),
+                told = &mut told => Some(told.into()),
+                told = &mut lost => Some(told.into()),
+                () = &mut released, if self.moving.is_none() => self.move_on(),
             };
             if let Some(over) = over {
                 return self.ended(over);
@@ -234,7 +286,22 @@ where
 
     fn due(&self) -> Option<Instant> {
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
-        [self.playback.due(), leaving].into_iter().flatten().min()
+        [self.playback.due(), leaving, self.moving].into_iter().flatten().min()
+    }
+
+    /// This node lets go. Where another can go on with the conversation, it is not taken from between two words.
+    fn move_on(&mut self) -> Option<Over> {
+        let alone = (self.edge.alone)();
+        if alone || self.is_pause() {
+            return Some(Over::Media(MediaEnd::Node));
+        }
+        self.moving = Some(Instant::now() + PAUSE_MAX);
+        None
+    }
+
+    /// The agent says nothing at the moment.
+    fn is_pause(&self) -> bool {
+        self.leaving.is_none() && self.playback.is_played()
     }
 
     fn tick(&mut self) -> Option<Over> {
@@ -248,7 +315,8 @@ where
         if self.playback.is_over(now) {
             self.transcript.settle();
         }
-        None
+        let moves = self.moving.is_some_and(|until| until <= now || self.is_pause());
+        moves.then_some(Over::Media(MediaEnd::Node))
     }
 
     /// Asks the carrier to say when all audio so far has been played.
@@ -270,7 +338,6 @@ where
                 return Some(Over::Media(MediaEnd::Node));
             }
         };
-        self.here.heard();
         let frame = match &heard {
             Heard::Text(text) => Frame::parse(text),
             Heard::Binary => return self.unreadable(),
@@ -283,6 +350,9 @@ where
             Ok(Some(Frame::Mark { name })) => {
                 if self.playback.played(&name) {
                     self.transcript.settle();
+                }
+                if self.moving.is_some() && self.is_pause() {
+                    return Some(Over::Media(MediaEnd::Node));
                 }
                 let leaving = self.leaving.as_ref().filter(|_| self.playback.is_played())?;
                 Some(Over::Media(MediaEnd::Agent(leaving.end.clone())))
@@ -313,6 +383,7 @@ where
             Happening::Event(event) => self.event(event),
             Happening::Lost => {
                 self.transcript.settle();
+                (self.untold, self.mute) = (false, None);
                 if !self.recent.is_empty() {
                     self.agent.resume();
                 }
@@ -324,6 +395,9 @@ where
 
     fn event(&mut self, event: AgentEvent) -> Option<Over> {
         let now = Instant::now();
+        if self.mute.as_mut().is_some_and(|mute| mute.swallows(&event)) {
+            return None;
+        }
         match event {
             AgentEvent::Audio { payload, .. } => {
                 if self.playback.room(now, payload.len()) {
@@ -364,14 +438,21 @@ where
                     let kind = "audio_format".to_owned();
                     return self.leave(AgentEnd::Refused { code: 0, kind });
                 }
-                if let Some(context) = self.recent.context() {
-                    self.agent.tell(&context);
-                }
+                self.mute = self.agent.is_greeting_muted().then(Mute::default);
+                self.untold = self.agent.is_middle();
+                self.tell();
             }
             // The link turns it into `Happening::Over`.
             AgentEvent::Ended(_) => {}
         }
         None
+    }
+
+    /// Tells an agent that comes in the middle what was said before, as soon as both are there.
+    fn tell(&mut self) {
+        if self.earlier.is_none() && std::mem::take(&mut self.untold) {
+            self.agent.tell(&self.recent.context());
+        }
     }
 
     /// The agent has ended it. What it said last is played to its end, for a while.

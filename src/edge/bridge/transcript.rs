@@ -3,9 +3,8 @@
 //! The agent's newest turn is held back until it is certain that it was said: an agent tells what it is about to say,
 //! and takes part of it back when it is interrupted. While one commit is under way, turns gather for the next.
 
-use super::super::tell::{Untold, tell};
+use super::super::tell::{Untold, named_key, tell};
 use futures_util::future::BoxFuture;
-use ring::digest::{SHA256, digest};
 use std::time::Duration;
 use tandem_actors::vault::PersonKey;
 use tandem_actors::{Handle, Key};
@@ -43,6 +42,15 @@ pub(super) struct Transcript {
     commit: Option<Commit>,
     batch: u32,
     lost: usize,
+}
+
+/// What the call thinks of the connection on which something was said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    /// As far as is known, it has the conversation.
+    Holds,
+    /// It is stale: a newer one has the conversation.
+    Stale,
 }
 
 struct Commit {
@@ -116,9 +124,9 @@ impl Transcript {
         }
     }
 
-    /// Stores what waits. Returns when a commit is done; waits for ever while there is nothing to store. Loses nothing
-    /// when dropped before it is done.
-    pub async fn next(&mut self) {
+    /// Stores what waits. Returns when a commit is done, and whether the call still takes what is said on this
+    /// connection; waits for ever while there is nothing to store. Loses nothing when dropped before it is done.
+    pub async fn next(&mut self) -> Standing {
         if self.commit.is_none() {
             self.commit = self.begin();
         }
@@ -126,9 +134,18 @@ impl Transcript {
         let done = (&mut commit.done).await;
         let turns = commit.turns;
         self.commit = None;
-        if let Err(why) = done {
-            tracing::error!(attempt = %self.attempt, turns, ?why, "what was said could not be stored");
-            self.lost += turns;
+        match done {
+            Ok(Reply::Status(status)) if status.ignored => {
+                tracing::warn!(attempt = %self.attempt, turns, "the call takes no more words of this connection");
+                self.lost += turns;
+                Standing::Stale
+            }
+            Ok(_) => Standing::Holds,
+            Err(why) => {
+                tracing::error!(attempt = %self.attempt, turns, ?why, "what was said could not be stored");
+                self.lost += turns;
+                Standing::Holds
+            }
         }
     }
 
@@ -157,11 +174,7 @@ impl Transcript {
 
     /// Names a batch, so that one whose answer was lost is not stored twice.
     fn batch_key(&self) -> Key {
-        let name = format!("said {} {} {}", self.attempt, self.generation, self.batch);
-        let hash = digest(&SHA256, name.as_bytes());
-        let mut key = [0; 16];
-        key.copy_from_slice(&hash.as_ref()[..16]);
-        Key { key, request: key }
+        named_key(&format!("said {} {} {}", self.attempt, self.generation, self.batch))
     }
 
     /// Stores all there is, within `patience`.

@@ -6,12 +6,12 @@ mod socket;
 pub(crate) use socket::{CarrierSocket, Gone, Heard};
 
 use super::accounts::Signers;
-use super::bridge::{self, Held};
+use super::bridge::{self, AgentLink, Held};
 use super::callback::owned;
 use super::live::Here;
 use super::request::{Answer, Fault, signature};
 use super::server::Edge;
-use super::tell::{Untold, tell_call};
+use super::tell::{Untold, named_key, tell};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderName, Method, Request, Response, StatusCode};
@@ -20,11 +20,11 @@ use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use tandem_domain::call::{Command, Conversation, MediaGrant, Reply};
-use tandem_domain::id::Attempt;
+use tandem_domain::call::{Call, Command, Conversation, MediaGrant, Reply};
+use tandem_domain::id::{Attempt, Entity};
 use tandem_providers::twilio::media::{Format, Frame, FrameError, Start};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -52,7 +52,7 @@ enum Unfit {
     Audio(String),
     #[error("the call is another account's, or unknown")]
     NotTheirs,
-    #[error("the attempt has a socket that is alive")]
+    #[error("the attempt has this or a newer connection")]
     Second,
     #[error("the call does not want it")]
     Unwanted,
@@ -105,7 +105,7 @@ pub(super) fn upgrade(edge: &Arc<Edge>, mut request: Request<Incoming>) -> Resul
         Fault::Unavailable
     })?;
     let upgraded = hyper::upgrade::on(&mut request);
-    edge.tasks.spawn(carry(Arc::clone(edge), upgraded, Instant::now(), signature, room));
+    edge.tasks.spawn(carry(Arc::clone(edge), upgraded, signature, room));
 
     let mut answer = Response::new(Full::<Bytes>::default());
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -137,13 +137,7 @@ fn handshake(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// The whole life of a media socket. Its place is free once this returns.
-async fn carry(
-    edge: Arc<Edge>,
-    upgraded: OnUpgrade,
-    came: Instant,
-    signature: Option<String>,
-    _room: OwnedSemaphorePermit,
-) {
+async fn carry(edge: Arc<Edge>, upgraded: OnUpgrade, signature: Option<String>, _room: OwnedSemaphorePermit) {
     let upgraded = match timeout(edge.limits.start_timeout, upgraded).await {
         Ok(Ok(upgraded)) => TokioIo::new(upgraded),
         Ok(Err(error)) => return tracing::debug!(%error, "a media socket was not opened"),
@@ -152,8 +146,9 @@ async fn carry(
     let Some(signers) = signers(&edge, signature.as_deref()) else { return };
     let wire = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(socket::config())).await;
     let mut socket = Socket::new(wire, edge.limits.silence_max, edge.limits.stall_max);
-    match converse(&edge, &signers, &mut socket, came).await {
-        Ok(()) => socket.close(CloseCode::Normal).await,
+    match converse(&edge, &signers, &mut socket).await {
+        // Once the socket is closed the carrier goes on: neither waits for the agent to agree.
+        Ok(agent) => drop(tokio::join!(socket.close(CloseCode::Normal), bridge::release(agent))),
         Err(unfit) => {
             tracing::info!(why = %unfit, "a media socket carries no conversation");
             metrics::counter!("tandem_media_refused_total", "reason" => unfit.name()).increment(1);
@@ -167,39 +162,39 @@ async fn converse(
     edge: &Edge,
     signers: &Signers<'_>,
     socket: &mut Socket,
-    came: Instant,
-) -> Result<(), Unfit> {
-    let (attempt, start, here) = tokio::select! {
-        admitted = admit(edge, signers, socket, came) => admitted?,
+) -> Result<Option<AgentLink>, Unfit> {
+    let (whose, here) = tokio::select! {
+        admitted = admit(edge, signers, socket) => admitted?,
         () = edge.release.cancelled() => return Err(Unfit::Unavailable),
     };
-    let conversation = open(edge, attempt, &start.call_sid).await?;
-    here.opened();
+    let conversation = open(edge, &whose).await?;
+    let Whose { attempt, start, .. } = whose;
     let held = Held { edge, attempt, stream_sid: start.stream_sid, conversation: *conversation };
-    bridge::hold(held, socket, here).await;
-    Ok(())
+    Ok(bridge::hold(held, socket, here).await)
+}
+
+/// What a socket says of itself, checked.
+struct Whose {
+    attempt: Attempt,
+    generation: u32,
+    start: Start,
 }
 
 /// Finds out whose socket it is, and gives it its place.
-async fn admit(
-    edge: &Edge,
-    signers: &Signers<'_>,
-    socket: &mut Socket,
-    came: Instant,
-) -> Result<(Attempt, Start, Here), Unfit> {
-    let (attempt, start) = timeout(edge.limits.start_timeout, introduction(signers, socket))
+async fn admit(edge: &Edge, signers: &Signers<'_>, socket: &mut Socket) -> Result<(Whose, Here), Unfit> {
+    let whose = timeout(edge.limits.start_timeout, introduction(signers, socket))
         .await
         .map_err(|_| Unfit::Slow)??;
-    owned(edge, attempt, signers).await.map_err(|fault| match fault {
+    owned(edge, whose.attempt, signers).await.map_err(|fault| match fault {
         Fault::Unavailable => Unfit::Unavailable,
         _ => Unfit::NotTheirs,
     })?;
-    let here = edge.live.admit(attempt, &start.call_sid, came).await.ok_or(Unfit::Second)?;
-    Ok((attempt, start, here))
+    let here = edge.live.admit(whose.attempt, whose.generation, &whose.start.call_sid).await;
+    Ok((whose, here.ok_or(Unfit::Second)?))
 }
 
 /// Waits for the stream's first two messages and checks that it belongs to a call of ours.
-async fn introduction(signers: &Signers<'_>, socket: &mut Socket) -> Result<(Attempt, Start), Unfit> {
+async fn introduction(signers: &Signers<'_>, socket: &mut Socket) -> Result<Whose, Unfit> {
     let mut connected = false;
     for _ in 0..PREAMBLE_MAX {
         let Heard::Text(text) = socket.next().await? else { return Err(Unfit::Preamble) };
@@ -207,16 +202,19 @@ async fn introduction(signers: &Signers<'_>, socket: &mut Socket) -> Result<(Att
             Some(Frame::Connected) if !connected => connected = true,
             Some(Frame::Start(start)) if connected => {
                 let attempt = start.parameter("attempt").and_then(|text| text.parse().ok());
-                let (Some(attempt), Some(token)) = (attempt, start.parameter("token")) else {
+                let generation = start.parameter("generation").and_then(|text| text.parse().ok());
+                let (Some(attempt), Some(generation), Some(token)) =
+                    (attempt, generation, start.parameter("token"))
+                else {
                     return Err(Unfit::Token);
                 };
-                if !signers.admits(&start.account_sid, attempt, &start.call_sid, token) {
+                if !signers.admits(&start.account_sid, attempt, generation, &start.call_sid, token) {
                     return Err(Unfit::Token);
                 }
                 if start.format != Format::mulaw_8000() {
                     return Err(Unfit::Audio(format!("{:?}", start.format)));
                 }
-                return Ok((attempt, start));
+                return Ok(Whose { attempt, generation, start });
             }
             // What is not known is to be ignored.
             None => {}
@@ -227,9 +225,15 @@ async fn introduction(signers: &Signers<'_>, socket: &mut Socket) -> Result<(Att
 }
 
 /// Presents the socket to its call.
-async fn open(edge: &Edge, attempt: Attempt, sid: &str) -> Result<Box<Conversation>, Unfit> {
-    let command = Command::MediaOpened { attempt: attempt.number, sid: sid.to_owned() };
-    match tell_call(&edge.handle, attempt, command, edge.limits.callback_patience).await? {
+async fn open(edge: &Edge, whose: &Whose) -> Result<Box<Conversation>, Unfit> {
+    let Whose { attempt, generation, start } = whose;
+    let sid = start.call_sid.clone();
+    let command = Command::Attach { attempt: attempt.number, sid, generation: *generation };
+    // A generation is granted once. Where the answer is lost with the call's owner, the same socket gets it again.
+    let name = format!("attach {attempt} {generation} {}", start.stream_sid);
+    let key = Some(named_key(&name));
+    let entity = Entity::call(attempt.company, attempt.call);
+    match tell::<Call>(&edge.handle, entity, command, key, edge.limits.callback_patience).await? {
         Reply::Media(MediaGrant::Go(conversation)) => Ok(conversation),
         Reply::Media(MediaGrant::Refused) | Reply::Status(_) | Reply::Document(_) => Err(Unfit::Unwanted),
     }

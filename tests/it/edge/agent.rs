@@ -16,6 +16,8 @@ pub struct Provider {
     /// What the next tries to open meet, before it succeeds.
     pub refusals: Mutex<VecDeque<OpenError>>,
     pub opened: Mutex<u32>,
+    /// Agents that were prepared for.
+    pub prepared: Mutex<Vec<String>>,
     talks: mpsc::UnboundedSender<Talk>,
     live: Arc<watch::Sender<usize>>,
 }
@@ -34,6 +36,7 @@ impl Provider {
         let provider = Provider {
             refusals: Mutex::default(),
             opened: Mutex::new(0),
+            prepared: Mutex::default(),
             talks,
             live: Arc::new(watch::Sender::new(0)),
         };
@@ -96,6 +99,10 @@ impl VoiceAgent for Provider {
         self.talks.send(Talk { opening: opening.clone(), say, heard }).expect("the test listens");
         Ok(Session { sender, receiver: Receiver::new(stream::unfold(conversation, Conversation::next)) })
     }
+
+    async fn prepare(&self, agent_id: &str) {
+        self.prepared.lock().push(agent_id.to_owned());
+    }
 }
 
 impl Talk {
@@ -121,6 +128,12 @@ impl Talk {
 
     pub fn response(&self, text: &str) {
         self.say(AgentEvent::AgentResponse { text: text.into(), event_id: None });
+    }
+
+    /// What it says as this event: its words, and some of their sound.
+    pub fn speaks(&self, text: &str, payload: &str, event_id: u64) {
+        self.say(AgentEvent::AgentResponse { text: text.into(), event_id: Some(event_id) });
+        self.audio(payload, event_id);
     }
 
     pub fn transcript(&self, text: &str) {

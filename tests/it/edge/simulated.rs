@@ -2,6 +2,7 @@
 
 use super::line::STUCK;
 use super::world::{account, configured, place};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem::edge::{self, CarrierPerformer, Carriers, EdgeOptions, Running, Urls};
@@ -22,11 +23,14 @@ use tokio::net::TcpListener;
 const SIM_TOKEN: &str = "sim-token";
 const XI: &str = "sim-xi";
 
-struct Whole {
-    sim: tandem_simulator::Running,
-    edge: Option<Running>,
+pub struct Whole {
+    pub sim: tandem_simulator::Running,
+    pub edge: Option<Running>,
     node: Option<Node>,
-    store: Arc<dyn Store>,
+    pub store: Arc<dyn Store>,
+    urls: Urls,
+    agent: Arc<ElevenLabs>,
+    account_sid: String,
     _dir: tempfile::TempDir,
 }
 
@@ -41,6 +45,18 @@ impl tandem_simulator::Clock for SimulatedClock {
 impl Whole {
     /// `speed`: simulated seconds in a real one.
     async fn start(numbers: Vec<Number>, speed: f64) -> Whole {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let public = listener.local_addr().expect("bound");
+        Whole::start_at(numbers, speed, listener, public).await
+    }
+
+    /// The carrier reaches the edge, which has this listener, at another address.
+    pub async fn start_at(
+        numbers: Vec<Number>,
+        speed: f64,
+        listener: TcpListener,
+        public: SocketAddr,
+    ) -> Whole {
         let real = SystemClock::new().now();
         let clock = Arc::new(SystemClock::simulated(1_780_416_000_000, real, speed));
         let account_sid = SimOptions::default().account_sid;
@@ -62,9 +78,7 @@ impl Whole {
             Arc::new(FileKeys::from_bytes(&[7; 32])),
             Arc::new(SystemEntropy::default()),
         );
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let urls: Urls = format!("http://{address}").parse().expect("a URL");
+        let urls: Urls = format!("http://{public}").parse().expect("a URL");
         let mut twilio = twilio::Options::new(&account_sid, Credentials::AuthToken(Secret::from(SIM_TOKEN)));
         twilio.base_url = sim.carrier_url.clone();
         let carrier = Twilio::new(twilio).expect("an adapter");
@@ -77,23 +91,31 @@ impl Whole {
         let mut agent = elevenlabs::Options::new(Secret::from(XI));
         agent.base_url = sim.agent_url.clone();
         agent.ready_timeout = Duration::from_millis(500);
-        let agent = ElevenLabs::new(agent).expect("an adapter");
-        let mut options = EdgeOptions::new(address, urls, node.handle().clone());
+        let agent = Arc::new(ElevenLabs::new(agent).expect("an adapter"));
+        let mut whole =
+            Whole { sim, edge: None, node: Some(node), store, urls, agent, account_sid, _dir: dir };
+        whole.edge = Some(whole.serve(listener).await);
+        whole
+    }
+
+    /// An edge over the same calls, as each node has one.
+    pub async fn serve(&self, listener: TcpListener) -> Running {
+        let address = listener.local_addr().expect("bound");
+        let mut options = EdgeOptions::new(address, self.urls.clone(), self.handle().clone());
         options.listener = Some(listener);
         options.limits.agent_patience = Duration::from_secs(3);
         options.limits.last_word_max = Duration::from_secs(2);
-        options.accounts = vec![account("twilio", &account_sid, SIM_TOKEN)];
-        options.agents.insert("elevenlabs".into(), Arc::new(agent));
-        let edge = edge::serve(options).await.expect("an edge");
-        Whole { sim, edge: Some(edge), node: Some(node), store, _dir: dir }
+        options.accounts = vec![account("twilio", &self.account_sid, SIM_TOKEN)];
+        options.agents.insert("elevenlabs".into(), self.agent.clone().into());
+        edge::serve(options).await.expect("an edge")
     }
 
-    fn handle(&self) -> &Handle {
+    pub fn handle(&self) -> &Handle {
         self.node.as_ref().expect("running").handle()
     }
 
     /// Calls this number and waits for the call's final disposition.
-    async fn call(&self, to: &str) -> (CompanyId, call::State, Vec<(Speaker, String)>) {
+    pub async fn call(&self, to: &str) -> (CompanyId, call::State, Vec<(Speaker, String)>) {
         let (company, customer) = place(self.handle(), to, |config| {
             config.plan.agent.first_message = None;
             config.plan.retry = tandem_domain::retry::Unchecked {
@@ -129,13 +151,13 @@ impl Whole {
         (company, row.state, said.collect())
     }
 
-    async fn shutdown(mut self) {
+    pub async fn shutdown(mut self) {
         self.edge.take().expect("running").shutdown(Duration::from_secs(1)).await;
         self.sim.shutdown().await;
     }
 }
 
-fn number(to: &str, person: Person, faults: &[Fault]) -> Number {
+pub fn number(to: &str, person: Person, faults: &[Fault]) -> Number {
     let attempt = Attempt {
         person: Some(person),
         faults: faults.to_vec(),
@@ -183,6 +205,7 @@ async fn faults_of_the_carrier_do_no_harm() {
         assert!(said.len() >= 2, "{faults:?}: {said:?}");
     }
     let summary = world.sim.log.summary();
+    assert_eq!(summary.reattached, 1, "the one whose media was cut");
     assert_eq!((summary.double_dials, summary.double_calls), (0, 0));
     assert_eq!(summary.second_sockets_served, 0, "{summary:?}");
     assert_eq!(summary.live_agent_conversations, 0, "every conversation with the agent is over");

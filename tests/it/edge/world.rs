@@ -6,6 +6,7 @@ use super::line::STUCK;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub struct World {
     pub talks: mpsc::UnboundedReceiver<Talk>,
     pub key: Key,
     pub store: Arc<dyn Store>,
-    http: Client,
+    http: Mutex<Arc<Client>>,
     dir: Option<tempfile::TempDir>,
 }
 
@@ -117,12 +118,12 @@ impl World {
         let (provider, talks) = Provider::new();
         let mut options = EdgeOptions::new(([127, 0, 0, 1], 0).into(), urls, node.handle().clone());
         options.accounts = vec![account("twilio", ACCOUNT, TOKEN)];
-        options.agents.insert("elevenlabs".into(), provider.clone());
+        options.agents.insert("elevenlabs".into(), provider.clone().into());
         with(&mut options);
         let edge = edge::serve(options).await.expect("an edge");
         World {
             addr: edge.addr(),
-            http: client(edge.addr()),
+            http: Mutex::new(Arc::new(client(edge.addr()))),
             node: Some(node),
             edge: Some(edge),
             rest,
@@ -137,6 +138,24 @@ impl World {
 
     pub fn handle(&self) -> &Handle {
         self.node.as_ref().expect("runs until it is dropped").handle()
+    }
+
+    /// A second edge over the same calls, as another node has it. From now on the carrier reaches that one.
+    pub async fn second_edge(&mut self, with: impl FnOnce(&mut EdgeOptions)) -> Running {
+        let urls: Urls = PUBLIC.parse().expect("a URL");
+        let mut options = EdgeOptions::new(([127, 0, 0, 1], 0).into(), urls, self.handle().clone());
+        options.accounts = vec![account("twilio", ACCOUNT, TOKEN)];
+        options.agents.insert("elevenlabs".into(), self.provider.clone().into());
+        with(&mut options);
+        let edge = edge::serve(options).await.expect("an edge");
+        self.reach(edge.addr());
+        edge
+    }
+
+    /// From now on the carrier reaches the edge at this address.
+    pub fn reach(&mut self, addr: SocketAddr) {
+        self.addr = addr;
+        *self.http.lock() = Arc::new(client(addr));
     }
 
     pub fn edge(&self) -> &Running {
@@ -233,7 +252,8 @@ impl World {
         if let Some(signature) = signature {
             headers.push((HeaderName::from_static(HEADER), signature.parse().expect("ASCII")));
         }
-        let answer = self.http.send(method, path, &headers, body).await.expect("an answer");
+        let http = Arc::clone(&self.http.lock());
+        let answer = http.send(method, path, &headers, body).await.expect("an answer");
         let body = String::from_utf8(answer.body.expect("a body").to_vec()).expect("text");
         Answer { status: answer.status, body }
     }
@@ -241,6 +261,13 @@ impl World {
     /// What the answered call is to do.
     pub async fn document(&self, taken: &Taken, sid: &str) -> Answer {
         self.post(&taken.dialed.request.document_url, &answered(sid)).await
+    }
+
+    /// What it is to do after the media connection of this generation.
+    pub async fn again(&self, taken: &Taken, generation: u32) -> Answer {
+        let again = format!("?again={generation}#");
+        let url = taken.dialed.request.document_url.replace('#', &again);
+        self.post(&url, &answered(&taken.sid)).await
     }
 
     pub async fn status(&self, taken: &Taken, sid: &str, status: &str, sequence: &str) -> Answer {

@@ -7,41 +7,51 @@ use crate::carrier::Instruction;
 use crate::machine::Rejection;
 use crate::row::{RowKey, RowWrite, Turn};
 
-/// A call that has lost its media this often is given up.
-const GENERATIONS_MAX: u32 = 6;
+/// So many media connections are offered in one attempt, opened or not. A call that needs more has nobody to talk to.
+const GENERATIONS_MAX: u32 = 16;
 
 /// Turns taken down at once, and sealed bytes of one.
 const TURNS_MAX: usize = 100;
 const TURN_BYTES_MAX: usize = 20_000;
 
-/// The gate: one carrier call per attempt gets the conversation, any other is told to hang up.
-pub(super) fn document(d: &mut Draft<'_>, attempt: u16, sid: &str, again: bool) -> Document {
+/// The gate: one carrier call per attempt gets the conversation, any other is told to hang up. `ended`: the
+/// generation whose connection has ended at the carrier, where that is why it asks.
+pub(super) fn document(d: &mut Draft<'_>, attempt: u16, sid: &str, ended: Option<u32>) -> Document {
     if d.live(attempt).is_none() || !carrier::adopt(d, attempt, sid) {
         return Document::Hangup;
     }
-    let Some(live) = d.s.live.as_ref() else { return Document::Hangup };
-    let over = live.hangup_sent || live.message_left || live.conversation_over || d.s.cancel;
-    let over = over || d.s.is_dismissed();
-    if over || (again && live.generation >= GENERATIONS_MAX) {
+    let Some(live) = d.s.live.as_deref() else { return Document::Hangup };
+    let (newest, open) = (live.generation, live.media_open);
+    // Whoever held it may be gone with its node, and cannot say so. Of a newer one a late request says nothing.
+    if open && ended.is_some_and(|ended| newest <= ended) {
+        d.event(What::MediaClosed { generation: newest, end: MediaEnd::Node });
+    }
+    let generation = newest.max(ended.unwrap_or(0)).saturating_add(1);
+    if is_over(d) || d.s.cancel || generation > GENERATIONS_MAX {
         return Document::Hangup;
     }
     // Only an answered call asks for its document.
     carrier::answered(d);
-    Document::Connect
+    Document::Stream { generation }
 }
 
-pub(super) fn opened(d: &mut Draft<'_>, attempt: u16, sid: &str) -> MediaGrant {
+/// Nobody is to talk to the person, or not any more.
+fn is_over(d: &Draft<'_>) -> bool {
+    let ends = d.s.live.as_ref().is_none_or(|l| l.hangup_sent || l.message_left || l.conversation_over);
+    ends || d.s.is_dismissed()
+}
+
+/// Each generation is granted once, and only upwards: what comes with an older one, or a second time, is stale.
+pub(super) fn attach(d: &mut Draft<'_>, attempt: u16, sid: &str, generation: Option<u32>) -> MediaGrant {
     if d.live(attempt).is_none() || !carrier::adopt(d, attempt, sid) {
         return MediaGrant::Refused;
     }
-    let Some(live) = d.s.live.as_ref() else { return MediaGrant::Refused };
+    let Some(live) = d.s.live.as_deref() else { return MediaGrant::Refused };
     let Some(customer) = d.s.customer else { return MediaGrant::Refused };
-    let spent = live.generation >= GENERATIONS_MAX;
-    let over = live.hangup_sent || live.message_left || live.conversation_over;
-    if over || spent || d.s.is_dismissed() {
+    let generation = generation.unwrap_or(live.generation.saturating_add(1));
+    if generation <= live.generation || generation > GENERATIONS_MAX || is_over(d) {
         return MediaGrant::Refused;
     }
-    let generation = live.generation + 1;
     carrier::answered(d);
     d.event(What::MediaOpened { generation });
     MediaGrant::Go(Box::new(Conversation {

@@ -37,7 +37,9 @@ pub(super) fn facts(me: Entity, s: &State, command: &Command) -> Vec<Fact> {
         | Command::Recorded { .. }
         | Command::Instructed { .. }
         | Command::Document { .. }
+        | Command::Reattach { .. }
         | Command::MediaOpened { .. }
+        | Command::Attach { .. }
         | Command::MediaClosed { .. }
         | Command::Said { .. }
         | Command::Annotate { .. } => Vec::new(),
@@ -59,12 +61,20 @@ pub(super) fn decide(s: &State, command: &Command, cx: &Context<'_>) -> Result<D
         Command::Recorded { attempt, sid, recording } => carrier::recorded(&mut d, *attempt, sid, recording),
         // A failed instruction is repeated by the next look at itself.
         Command::Instructed { .. } => {}
-        Command::Document { attempt, sid, again } => {
-            let document = media::document(&mut d, *attempt, sid, *again);
+        Command::Document { attempt, sid, again: _ } => {
+            let document = media::document(&mut d, *attempt, sid, None);
+            return Ok(d.reply(Reply::Document(document)));
+        }
+        Command::Reattach { attempt, sid, generation } => {
+            let document = media::document(&mut d, *attempt, sid, Some(*generation));
             return Ok(d.reply(Reply::Document(document)));
         }
         Command::MediaOpened { attempt, sid } => {
-            let grant = media::opened(&mut d, *attempt, sid);
+            let grant = media::attach(&mut d, *attempt, sid, None);
+            return Ok(d.reply(Reply::Media(grant)));
+        }
+        Command::Attach { attempt, sid, generation } => {
+            let grant = media::attach(&mut d, *attempt, sid, Some(*generation));
             return Ok(d.reply(Reply::Media(grant)));
         }
         Command::MediaClosed { attempt, generation, end } => {

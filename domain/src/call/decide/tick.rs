@@ -1,6 +1,6 @@
 //! What a call does when nothing was heard for too long.
 
-use super::super::event::{DISPATCH_MS, HANGUP_MS, SETTLE_STEP_MS, SILENCE_MS, What};
+use super::super::event::{DISPATCH_MS, HANGUP_MS, LOOK_MS, SETTLE_STEP_MS, SILENCE_MS, What};
 use super::super::state::Phase;
 use super::end::{self, Ending};
 use super::{Draft, carrier};
@@ -12,6 +12,8 @@ use crate::time::Millis;
 
 /// So many fruitless questions end the attempt.
 const CHECKS_MAX: u16 = 10;
+/// And so many where the media is lost: nobody talks to the person any more.
+const CHECKS_WITHOUT_MEDIA_MAX: u16 = 2;
 
 pub(super) fn tick(d: &mut Draft<'_>) -> Result<(), Rejection> {
     let now = d.cx.now;
@@ -45,7 +47,13 @@ pub(super) fn tick(d: &mut Draft<'_>) -> Result<(), Rejection> {
             hang_up(d);
             end::attempt(d, Ending::of(Outcome::Lost))
         }
-        Phase::InProgress | Phase::Reattaching if checks >= CHECKS_MAX => {
+        // Nothing was heard for a while, and nothing has to be wrong: only the carrier knows.
+        Phase::InProgress if d.s.talks_until().is_some_and(|until| now < until) => {
+            fetch(d);
+            plan_check(d, LOOK_MS);
+            Ok(())
+        }
+        Phase::InProgress | Phase::Reattaching if checks >= checks_max(d) => {
             let outcome = carrier::outcome(d, End::Completed);
             end::attempt(d, Ending::of(outcome))
         }
@@ -67,6 +75,11 @@ pub(super) fn tick(d: &mut Draft<'_>) -> Result<(), Rejection> {
             Ok(())
         }
     }
+}
+
+fn checks_max(d: &Draft<'_>) -> u16 {
+    let lost = d.s.live.as_ref().is_some_and(|l| !l.media_open && l.generation > 0 && !l.message_left);
+    if lost { CHECKS_WITHOUT_MEDIA_MAX } else { CHECKS_MAX }
 }
 
 fn hang_up(d: &mut Draft<'_>) {

@@ -99,6 +99,8 @@ variants!(
         Hangup,
         Annotate,
         Tick,
+        Reattach,
+        Attach,
     ]
 );
 variants!(

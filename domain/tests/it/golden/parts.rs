@@ -63,7 +63,7 @@ pub const PARTS: &[Stored] = &[
         ]
     ),
     part!("part-media-end", MediaEnd, [Carrier, Agent = MediaEnd::Agent(AgentEnd::Finished), Node]),
-    part!("part-document", Document, [Connect, Hangup]),
+    part!("part-document", Document, [Connect, Hangup, Stream = Document::Stream { generation: 2 }]),
     part!(
         "part-agent-end",
         AgentEnd,

@@ -47,12 +47,30 @@ fn document(w: &mut World, call: CallId, sid: &str) -> Document {
     }
 }
 
-fn open(w: &mut World, call: CallId, sid: &str) -> Option<u32> {
-    match w.tell_call(call, Command::MediaOpened { attempt: 1, sid: sid.into() }).unwrap() {
-        Reply::Call(call::Reply::Media(MediaGrant::Go(conversation))) => Some(conversation.generation),
-        Reply::Call(call::Reply::Media(MediaGrant::Refused)) => None,
+/// The media connection of this generation has ended at the carrier, which asks what now.
+fn reattach(w: &mut World, call: CallId, sid: &str, generation: u32) -> Document {
+    match w.tell_call(call, Command::Reattach { attempt: 1, sid: sid.into(), generation }).unwrap() {
+        Reply::Call(call::Reply::Document(document)) => document,
         other => panic!("{other:?}"),
     }
+}
+
+/// The socket of a document presents itself; whether it may.
+fn attach(w: &mut World, call: CallId, sid: &str, generation: u32) -> bool {
+    match w.tell_call(call, Command::Attach { attempt: 1, sid: sid.into(), generation }).unwrap() {
+        Reply::Call(call::Reply::Media(MediaGrant::Go(conversation))) => {
+            assert_eq!(conversation.generation, generation);
+            true
+        }
+        Reply::Call(call::Reply::Media(MediaGrant::Refused)) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next media connection, whatever its generation.
+fn open(w: &mut World, call: CallId, sid: &str) -> Option<u32> {
+    let Document::Stream { generation } = document(w, call, sid) else { return None };
+    attach(w, call, sid, generation).then_some(generation)
 }
 
 fn leaves_message() -> Plan {
@@ -275,7 +293,7 @@ fn a_message_is_left_once_after_the_greeting() {
 #[test]
 fn the_message_is_not_cut_short() {
     let (mut w, call, sid) = answered(leaves_message());
-    assert_eq!(document(&mut w, call, &sid), Document::Connect);
+    assert_eq!(document(&mut w, call, &sid), Document::Stream { generation: 1 });
     let generation = open(&mut w, call, &sid).unwrap();
     w.verdict(&sid, AnsweredBy::MachineEndBeep);
     assert_eq!(w.instructed().len(), 1);
@@ -307,44 +325,168 @@ fn a_verdict_that_overtakes_the_answer_says_that_it_was_answered() {
     assert_eq!(w.phase(call), Phase::InProgress);
 }
 
+fn closed(generation: u32, end: MediaEnd) -> Command {
+    Command::MediaClosed { attempt: 1, generation, end }
+}
+
+fn generation_of(w: &World, call: CallId) -> (u32, bool) {
+    let live = w.call(call).live.as_ref().expect("alive");
+    (live.generation, live.media_open)
+}
+
+fn said(generation: u32, n: u8) -> Command {
+    let turn = SaidTurn { at: 5, speaker: Speaker::Agent, text: Sealed(vec![n].into()) };
+    Command::Said { attempt: 1, generation, turns: vec![turn] }
+}
+
 #[test]
 fn media_that_is_lost_comes_back_and_the_old_connection_is_stale() {
     let (mut w, call, sid) = answered(plain().plan);
-    assert_eq!(document(&mut w, call, &sid), Document::Connect);
-    assert_eq!(open(&mut w, call, &sid), Some(1));
-    let closed = |generation, end| Command::MediaClosed { attempt: 1, generation, end };
+    assert_eq!(document(&mut w, call, &sid), Document::Stream { generation: 1 });
+    assert!(attach(&mut w, call, &sid, 1));
     w.tell_call(call, closed(1, MediaEnd::Node)).unwrap();
     assert_eq!(w.phase(call), Phase::Reattaching);
-    assert_eq!(open(&mut w, call, &sid), Some(2));
+    assert_eq!(reattach(&mut w, call, &sid, 1), Document::Stream { generation: 2 });
+    assert_eq!(w.phase(call), Phase::Reattaching);
+    assert!(attach(&mut w, call, &sid, 2));
     assert_eq!(w.phase(call), Phase::InProgress);
+    // Nothing of the old one counts any more.
     w.tell_call(call, closed(1, MediaEnd::Carrier)).unwrap();
-    assert!(!w.call(call).live.as_ref().unwrap().conversation_over);
+    w.tell_call(call, said(1, 1)).unwrap();
+    assert_eq!((generation_of(&w, call), w.call(call).turns), ((2, true), 0));
     w.tell_call(call, closed(2, MediaEnd::Agent(AgentEnd::Finished))).unwrap();
     assert_eq!(w.instructed(), [(sid.clone(), HANGUP)]);
-    assert_eq!(document(&mut w, call, &sid), Document::Hangup);
+    assert_eq!(reattach(&mut w, call, &sid, 2), Document::Hangup);
+}
+
+#[test]
+fn a_generation_is_granted_once_and_an_older_one_never() {
+    let (mut w, call, sid) = answered(plain().plan);
+    // The document is asked for twice: the first answer was lost.
+    for _ in 0..2 {
+        assert_eq!(document(&mut w, call, &sid), Document::Stream { generation: 1 });
+    }
+    assert!(attach(&mut w, call, &sid, 1));
+    assert!(!attach(&mut w, call, &sid, 1), "a second socket of the same document");
+    assert_eq!(reattach(&mut w, call, &sid, 1), Document::Stream { generation: 2 });
+    assert!(!attach(&mut w, call, &sid, 1), "one that comes too late");
+    assert!(!attach(&mut w, call, &sid, 0));
+    assert!(attach(&mut w, call, &sid, 2));
+    assert_eq!(generation_of(&w, call), (2, true));
+}
+
+/// Its node is gone and nobody says that the connection is lost, but the carrier that asks what now.
+#[test]
+fn whoever_asks_again_says_that_the_media_is_lost() {
+    let (mut w, call, sid) = answered(plain().plan);
+    assert_eq!(open(&mut w, call, &sid), Some(1));
+    assert_eq!(reattach(&mut w, call, &sid, 1), Document::Stream { generation: 2 });
+    assert_eq!((w.phase(call), generation_of(&w, call)), (Phase::Reattaching, (1, false)));
+    // What had been said and was on its way is still taken down.
+    w.tell_call(call, said(1, 1)).unwrap();
+    assert_eq!(w.call(call).turns, 1);
+    assert!(attach(&mut w, call, &sid, 2));
+    // A node that slept over all this asks once more what the first connection led to.
+    assert_eq!(reattach(&mut w, call, &sid, 1), Document::Stream { generation: 3 });
+    assert_eq!(
+        (w.phase(call), generation_of(&w, call)),
+        (Phase::InProgress, (2, true)),
+        "it says nothing of the second"
+    );
+    w.pass(30 * SECOND);
+    assert!(w.instructed().is_empty());
+}
+
+#[test]
+fn a_call_whose_sockets_never_come_is_given_up() {
+    let (mut w, call, sid) = answered(plain().plan);
+    let mut offered = vec![document(&mut w, call, &sid)];
+    while let Some(Document::Stream { generation }) = offered.last().copied() {
+        offered.push(reattach(&mut w, call, &sid, generation));
+        assert!(offered.len() < 100, "without end");
+    }
+    assert_eq!(offered.len(), 17, "sixteen, and then no more");
+    assert!(!attach(&mut w, call, &sid, 17));
+    assert!(attach(&mut w, call, &sid, 16));
+}
+
+#[test]
+fn a_stream_that_the_carrier_closes_goes_on_if_the_call_does() {
+    let (mut w, call, sid) = answered(plain().plan);
+    assert_eq!(open(&mut w, call, &sid), Some(1));
+    w.tell_call(call, closed(1, MediaEnd::Carrier)).unwrap();
+    assert_eq!(reattach(&mut w, call, &sid, 1), Document::Stream { generation: 2 });
+    assert!(attach(&mut w, call, &sid, 2));
+    w.pass(30 * SECOND);
+    assert!(w.instructed().is_empty());
+    // More often the call is over, and its end on the way; where that is lost, it is asked about.
+    w.tell_call(call, closed(2, MediaEnd::Carrier)).unwrap();
+    w.pass(11 * SECOND);
+    assert!(w.instructed().contains(&(sid, HANGUP)));
 }
 
 #[test]
 fn media_that_does_not_come_back_ends_the_call() {
-    let (mut w, call, sid) = answered(plain().plan);
+    let (mut w, id, call, attempt) = dialing(plain().plan);
+    let sid = w.accept(attempt);
+    w.progress(&sid, Progress::Answered);
     let generation = open(&mut w, call, &sid).unwrap();
-    w.tell_call(call, Command::MediaClosed { attempt: 1, generation, end: MediaEnd::Node }).unwrap();
-    w.pass(11 * SECOND);
+    w.tell_call(call, closed(generation, MediaEnd::Node)).unwrap();
+    w.pass(9 * SECOND);
+    assert!(w.instructed().is_empty());
+    w.pass(2 * SECOND);
+    assert_eq!(w.instructed(), [(sid.clone(), HANGUP)]);
+    w.progress(&sid, Progress::Ended(End::Completed));
+    w.flow();
+    assert_eq!(w.call(call).past[0].outcome, Outcome::Answered);
+    assert_eq!((end_of(&w, call), w.campaign(id).in_flight), (Some(Disposition::Completed), 0));
+}
+
+/// Neither the media comes back nor a word from the carrier, whatever it is asked.
+#[test]
+fn media_that_does_not_come_back_ends_the_call_though_the_carrier_is_silent() {
+    let (mut w, id, call, attempt) = dialing(plain().plan);
+    let sid = w.accept(attempt);
+    w.progress(&sid, Progress::Answered);
+    let generation = open(&mut w, call, &sid).unwrap();
+    w.tell_call(call, closed(generation, MediaEnd::Node)).unwrap();
+    w.pass(MINUTE);
+    w.flow();
+    assert_eq!((end_of(&w, call), w.campaign(id).in_flight), (Some(Disposition::Completed), 0));
+    assert_eq!(w.call(call).past[0].outcome, Outcome::Answered);
+}
+
+/// The node that held the conversation is gone, the carrier did not reach any other, and its word of the end was lost.
+#[test]
+fn a_conversation_that_is_not_heard_of_is_asked_about() {
+    let (mut w, call, sid) = answered(plain().plan);
+    assert_eq!(open(&mut w, call, &sid), Some(1));
+    let asked = |w: &World| w.orders.iter().filter(|order| matches!(order, Effect::Fetch { .. })).count();
+    for minute in 1..=3 {
+        w.pass(50 * SECOND);
+        assert_eq!(asked(&w), 0, "minute {minute}: it is heard of");
+        w.tell_call(call, said(1, minute)).unwrap();
+    }
+    w.pass(61 * SECOND);
+    assert_eq!(asked(&w), 1);
+    assert!(w.instructed().is_empty(), "nobody is hung up on for being silent");
+    // As often as it takes, and as long as it may last: then it is ended.
+    w.pass(12 * MINUTE);
+    assert!(asked(&w) > 8 && w.instructed().is_empty());
+    assert_eq!(w.phase(call), Phase::InProgress);
+    w.pass(3 * MINUTE);
     assert!(w.instructed().contains(&(sid, HANGUP)));
+    w.pass(5 * MINUTE);
+    assert!(w.call(call).live.is_none(), "and the carrier need not say so");
 }
 
 #[test]
 fn last_words_are_kept_though_the_call_has_ended() {
     let (mut w, call, sid) = answered(plain().plan);
     let generation = open(&mut w, call, &sid).unwrap();
-    let said = |n: u8| Command::Said {
-        attempt: 1,
-        generation,
-        turns: vec![SaidTurn { at: 5, speaker: Speaker::Agent, text: Sealed(vec![n].into()) }],
-    };
-    w.tell_call(call, said(1)).unwrap();
+    w.tell_call(call, said(generation, 1)).unwrap();
     w.progress(&sid, Progress::Ended(End::Completed));
-    w.tell_call(call, said(2)).unwrap();
+    w.tell_call(call, said(generation, 2)).unwrap();
     let (company, turns) = (w.company, w.call(call).turns);
     assert_eq!(turns, 2);
     assert!(w.rows.bytes(&RowKey::Turn { company, call, no: 1 }).is_some());

@@ -22,7 +22,7 @@ use tandem_domain::time::{DAY, HOUR, Millis};
 use uuid::Uuid;
 
 /// Kinds of command there are of each machine.
-pub const OF_CALL: u64 = 22;
+pub const OF_CALL: u64 = 24;
 pub const OF_CAMPAIGN: u64 = 13;
 pub const OF_CUSTOMER: u64 = 9;
 pub const OF_COMPANY: u64 = 10;
@@ -226,6 +226,8 @@ impl World {
                 C::Annotate { note: Some(Sealed(vec![1; bytes].into())), flagged: Some(true) }
             }
             20 => C::Annotate { note: None, flagged: None },
+            21 => C::Reattach { attempt, sid, generation: self.number() },
+            22 => C::Attach { attempt, sid, generation: self.number() },
             _ => C::Tick,
         }
     }

@@ -16,6 +16,9 @@ pub struct Line {
     pub document: Option<Document>,
     /// Generation of the media connection that is open.
     pub media: Option<u32>,
+    /// Of the newest that a document offered, and of the newest that was granted.
+    pub offered: u32,
+    pub granted: u32,
     pub sequence: u32,
     pub told_to_hang_up: bool,
     /// A fetch finds nothing.
@@ -59,6 +62,8 @@ impl Carrier {
             answered_at: None,
             document: None,
             media: None,
+            offered: 0,
+            granted: 0,
             sequence: 0,
             told_to_hang_up: false,
             forgotten: false,

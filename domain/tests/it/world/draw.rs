@@ -68,6 +68,7 @@ fn any_media() -> impl Strategy<Value = Media> {
     prop_oneof![
         4 => any::<bool>().prop_map(|again| Media::Document { again }),
         4 => Just(Media::Open),
+        1 => Just(Media::OpenUnnamed),
         2 => any::<u8>().prop_map(Media::Say),
         1 => Just(Media::CloseAgent),
         1 => Just(Media::CloseCarrier),

@@ -81,8 +81,12 @@ pub enum Post {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Media {
-    Document { again: bool },
+    Document {
+        again: bool,
+    },
     Open,
+    /// As sockets of documents without generations do.
+    OpenUnnamed,
     Say(u8),
     CloseAgent,
     CloseCarrier,
@@ -335,7 +339,9 @@ impl World {
     fn media(&mut self, n: u16, media: Media) {
         let meant = |l: &Line| match media {
             Media::Document { .. } => l.answered_at.is_some() && !l.is_over(),
-            Media::Open => l.document == Some(Document::Connect) && !l.is_over(),
+            Media::Open | Media::OpenUnnamed => {
+                matches!(l.document, Some(Document::Stream { .. })) && !l.is_over()
+            }
             _ => l.media.is_some(),
         };
         if let Some(at) = self.line(n, meant) {
@@ -350,18 +356,38 @@ impl World {
         let closed = |generation, end| call::Command::MediaClosed { attempt, generation, end };
         match media {
             Media::Document { again } if line.answered_at.is_some() && !line.is_over() => {
-                let reply = self.tell(call, call::Command::Document { attempt, sid, again }).expect("taken");
+                let command = if again {
+                    // Its media socket has closed, whether or not anybody here could say so.
+                    self.carrier.lines[at].media = None;
+                    call::Command::Reattach { attempt, sid, generation: line.offered }
+                } else {
+                    call::Command::Document { attempt, sid, again: false }
+                };
+                let reply = self.tell(call, command).expect("taken");
                 let Reply::Call(call::Reply::Document(document)) = reply else { panic!("{reply:?}") };
                 self.carrier.lines[at].document = Some(document);
-                if document == Document::Hangup {
-                    self.carrier.advance(at, Progress::Ended(End::Completed), now);
+                match document {
+                    Document::Hangup => self.carrier.advance(at, Progress::Ended(End::Completed), now),
+                    Document::Stream { generation } => {
+                        assert!(generation > line.granted, "{generation} is stale before it is used");
+                        self.carrier.lines[at].offered = generation;
+                    }
+                    Document::Connect => panic!("no generation"),
                 }
             }
-            Media::Open if line.document == Some(Document::Connect) && !line.is_over() => {
-                let reply = self.tell(call, call::Command::MediaOpened { attempt, sid }).expect("taken");
+            Media::Open | Media::OpenUnnamed if line.offered > 0 && !line.is_over() => {
+                let generation = line.offered;
+                let command = match media {
+                    Media::Open => call::Command::Attach { attempt, sid, generation },
+                    _ => call::Command::MediaOpened { attempt, sid },
+                };
+                let reply = self.tell(call, command).expect("taken");
                 let Reply::Call(call::Reply::Media(grant)) = reply else { panic!("{reply:?}") };
                 if let MediaGrant::Go(conversation) = grant {
-                    self.carrier.lines[at].media = Some(conversation.generation);
+                    let granted = conversation.generation;
+                    assert!(granted > line.granted, "one generation, one conversation: {granted}");
+                    self.carrier.lines[at].granted = granted;
+                    self.carrier.lines[at].media = Some(granted);
                 }
             }
             Media::Say(turns) => {
@@ -393,7 +419,7 @@ impl World {
                 };
                 self.tell(call, call::Command::Recorded { attempt, sid, recording }).expect("taken");
             }
-            Media::Document { .. } | Media::Open => {}
+            Media::Document { .. } | Media::Open | Media::OpenUnnamed => {}
         }
     }
 

@@ -4,7 +4,7 @@ use super::provider::{Line, audio, open, open_with, options, provider, ready, re
 use serde_json::json;
 use std::time::Duration;
 use tandem_domain::agent::AgentEnd;
-use tandem_providers::agent::AgentEvent;
+use tandem_providers::agent::{AUDIO_QUEUE_MAX, AgentEvent};
 use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
@@ -194,7 +194,8 @@ mod silence {
         let sender = session.sender.clone();
         let payload = "A".repeat(60_000);
         let talking = tokio::spawn(async move {
-            while sender.audio(&payload).is_ok() {
+            // More at once than may wait, however fast it is taken away.
+            while (0..=AUDIO_QUEUE_MAX).all(|_| sender.audio(&payload).is_ok()) {
                 tokio::task::yield_now().await;
             }
             sender.audio_dropped()

@@ -1,6 +1,6 @@
 //! How a conversation begins, or does not.
 
-use super::provider::{open, opening, options, provider};
+use super::provider::{open, opening, options, provider, signed};
 use crate::server::{Server, Step};
 use serde_json::json;
 use std::time::Duration;
@@ -87,4 +87,33 @@ async fn no_connection_is_unreachable() {
     let server = Server::start([Step::json(200, signed)]).await;
     let agent = ElevenLabs::new(options(&server.url)).unwrap();
     assert!(matches!(agent.open(&opening()).await, Err(OpenError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn what_was_prepared_is_used() {
+    let provider = provider(|mut line| async move { line.begin().await }).await;
+    let agent = ElevenLabs::new(options(&provider.http.url)).unwrap();
+    agent.prepare("agent 1").await;
+    assert_eq!(provider.http.seen().len(), 1);
+    // The provider answers one request only.
+    let mut session = agent.open(&opening()).await.unwrap();
+    assert!(matches!(session.receiver.next().await, Some(AgentEvent::Ready { .. })));
+    assert_eq!(provider.http.seen().len(), 1, "the person did not wait for it");
+    // It serves once, and nobody else; nor is anything lost where nothing could be prepared.
+    assert_eq!(agent.open(&opening()).await.unwrap_err(), OpenError::Server { status: 599 });
+    agent.prepare("agent 1").await;
+    assert_eq!(agent.open(&opening()).await.unwrap_err(), OpenError::Server { status: 599 });
+}
+
+#[tokio::test]
+async fn what_was_prepared_and_is_refused_is_asked_for_anew() {
+    let provider = provider(|mut line| async move { line.begin().await }).await;
+    let refusing = Server::start([Step::json(403, "")]).await;
+    let stale = refusing.url.replace("http://", "ws://");
+    let http = Server::start([signed(&stale), signed(&provider.url)]).await;
+    let agent = ElevenLabs::new(options(&http.url)).unwrap();
+    agent.prepare("agent 1").await;
+    let mut session = agent.open(&opening()).await.unwrap();
+    assert!(matches!(session.receiver.next().await, Some(AgentEvent::Ready { .. })));
+    assert_eq!((refusing.seen().len(), http.seen().len()), (1, 2));
 }

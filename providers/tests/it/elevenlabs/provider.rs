@@ -81,6 +81,8 @@ pub fn audio(event_id: u64, payload: &str) -> Value {
 
 pub struct Provider<T> {
     pub http: Server,
+    /// The signed URL that it gives.
+    pub url: String,
     /// What the scene came to.
     pub scene: JoinHandle<T>,
     /// Path and query of the socket's request.
@@ -98,7 +100,7 @@ where
         "ws://{}/v1/convai/conversation?agent_id=a&conversation_signature=s",
         listener.local_addr().unwrap()
     );
-    let http = Server::start([Step::json(200, json!({"signed_url": url}).to_string())]).await;
+    let http = Server::start([signed(&url)]).await;
     let (tell, asked) = oneshot::channel();
     let scene = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
@@ -116,7 +118,12 @@ where
         let _ = tell.send(path.unwrap());
         scene(Line(socket)).await
     });
-    Provider { http, scene, asked }
+    Provider { http, url, scene, asked }
+}
+
+/// The answer that gives this signed URL.
+pub fn signed(url: &str) -> Step {
+    Step::json(200, json!({"signed_url": url}).to_string())
 }
 
 pub fn options(base_url: &str) -> Options {

@@ -97,6 +97,7 @@ pub(in crate::agent) struct Dialog {
     pub(in crate::agent) agent_turns: u32,
     pub(in crate::agent) interruptions: u32,
     pub(in crate::agent) tool_calls: u32,
+    pub(in crate::agent) contexts: u32,
 }
 
 /// Longest transcript that is kept, in turns.
@@ -136,6 +137,7 @@ impl Dialog {
             agent_turns: 0,
             interruptions: 0,
             tool_calls: 0,
+            contexts: 0,
         }
     }
 
@@ -262,6 +264,7 @@ impl Dialog {
                     *since_ms = self.clock_ms;
                 }
             }
+            Incoming::Context => self.contexts += 1,
             Incoming::Other => {}
         }
     }
@@ -289,6 +292,10 @@ impl Dialog {
             }
             Some(AgentFault::EndsAtOnce) => return self.close(1000, out),
             _ => {}
+        }
+        if initiation.first_message.is_some() && self.dialogue.insists_on_first_message {
+            out.push(Out::Send(message::error(1008, "override_error")));
+            return self.close(1008, out);
         }
         let first = initiation.first_message.unwrap_or_else(|| self.dialogue.first_message.clone());
         if first.is_empty() {
