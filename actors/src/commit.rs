@@ -107,7 +107,10 @@ struct Queue {
     waiting: VecDeque<Pending>,
     /// Outbox rows that have been performed.
     performed: Vec<(Arc<Shard>, u64)>,
-    barriers: Vec<oneshot::Sender<()>>,
+    /// Each with how many decisions had been submitted before it.
+    barriers: VecDeque<(u64, oneshot::Sender<()>)>,
+    submitted: u64,
+    taken: u64,
     busy: bool,
 }
 
@@ -139,6 +142,7 @@ impl Lanes {
         let services = pending.shard.services.clone();
         let mut queue = self.0[number].queue.lock();
         queue.waiting.push_back(pending);
+        queue.submitted += 1;
         drive(services, number, &mut queue);
     }
 
@@ -156,7 +160,8 @@ impl Lanes {
         {
             let number = self.number_of(shard);
             let mut queue = self.0[number].queue.lock();
-            queue.barriers.push(done);
+            let before = queue.submitted;
+            queue.barriers.push_back((before, done));
             drive(shard.services.clone(), number, &mut queue);
         }
         // A lane that died takes its shards with it; then there is nothing to wait for.
@@ -221,8 +226,12 @@ fn next_batch(lane: &Lane) -> Option<Batch> {
     let more = queue.performed.len().min(PERFORMED_MAX);
     let later = queue.performed.split_off(more);
     let performed = std::mem::replace(&mut queue.performed, later);
-    // A barrier stands behind everything that was submitted before it.
-    let barriers = if queue.waiting.is_empty() { std::mem::take(&mut queue.barriers) } else { Vec::new() };
+    queue.taken += pending.len() as u64;
+    // A barrier stands behind everything that was submitted before it, and behind nothing that came later.
+    let mut barriers = Vec::new();
+    while queue.barriers.front().is_some_and(|(before, _)| *before <= queue.taken) {
+        barriers.extend(queue.barriers.pop_front().map(|(_, barrier)| barrier));
+    }
     Some(Batch { pending, performed, barriers, writes: false })
 }
 

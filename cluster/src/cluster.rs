@@ -97,6 +97,13 @@ impl Inner {
         Ok(())
     }
 
+    /// As [`Inner::nudge`], without waiting for it.
+    #[allow(clippy::disallowed_methods, reason = "it ends by itself, and soon")]
+    pub fn nudge_soon(self: &Arc<Self>, names: Vec<String>) {
+        let inner = self.clone();
+        tokio::spawn(async move { inner.nudge(&names).await });
+    }
+
     /// Tells nodes that something has changed for them. They would see it by themselves a little later.
     pub async fn nudge(&self, names: &[String]) {
         let view = self.view.borrow().clone();

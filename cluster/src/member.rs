@@ -175,7 +175,7 @@ async fn take_over(inner: &Arc<Inner>, name: &str, incarnation: &Incarnation, co
             tracing::warn!(node = name, heirs = heirs.len(), "a node is down; its shards are taken over");
             metrics::counter!("tandem_takeovers_total").increment(1);
             drop(inner.look().await);
-            inner.nudge(&heirs).await;
+            inner.nudge_soon(heirs);
         }
         Err(ChangeError::Overtaken) => {}
         Err(error) => tracing::warn!(node = name, %error, "a dead node could not be taken over yet"),
