@@ -151,7 +151,11 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let handle = node.handle().clone();
     performer.connect(handle.clone());
 
-    let edge = edge::serve(outside::edge(config, handle.clone())?).await?;
+    let mut at_edge = outside::edge(config, handle.clone())?;
+    if let Some(cluster) = cluster.clone() {
+        at_edge.alone = Arc::new(move || cluster.is_alone());
+    }
+    let edge = edge::serve(at_edge).await?;
     let mut routes = grpc::Options::new(handle.clone());
     routes.configured = Arc::new(outside::configured(config));
     routes.admin_token.clone_from(&config.grpc.admin_token);
