@@ -12,8 +12,8 @@ use tandem_simulator::{Options, Person, Running, Scenario, Simulator};
 use tokio::net::{TcpListener, TcpStream};
 
 const CALLER: &str = "+12025550100";
-/// Simulated seconds in a second. Not many: what a cluster needs to notice a death takes real time.
-const SPEED: f64 = 2.0;
+/// Simulated seconds in a second: what a cluster needs to notice a death takes real time, and so do people.
+const SPEED: f64 = 1.0;
 const CALLS: usize = 4;
 
 fn phone(n: usize) -> String {
@@ -80,7 +80,7 @@ impl Stage {
             attempts: vec![Attempt {
                 person: Some(Person::Human),
                 rings: Some(1),
-                turns: Some(3),
+                turns: Some(2),
                 hangs_up: Some(false),
                 ..Attempt::default()
             }],
