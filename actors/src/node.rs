@@ -388,6 +388,10 @@ impl Actor for NodeActor {
             // It was closed, or the node itself is stopping.
             return Ok(());
         };
+        if old.is_closed() {
+            // Whoever closes it is just about to take it away.
+            return Ok(());
+        }
         old.stop();
         let epoch = old.epoch;
         if why == "deposed" {

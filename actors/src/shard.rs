@@ -182,7 +182,9 @@ impl Shard {
 
     /// Nothing is accepted or written any more.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        if !self.stopped.swap(true, Ordering::AcqRel) && self.services.elsewhere.is_some() {
+            self.watchers.let_go(|e| self.services.shard_of(e) == self.id);
+        }
     }
 
     /// Nobody else can have taken it over by now.
@@ -243,6 +245,11 @@ impl Shard {
             }
         }
         entities.slots.len()
+    }
+
+    /// It was closed in peace, and has nothing left to do.
+    pub fn is_closed(&self) -> bool {
+        self.closing.load(Ordering::Acquire) && self.is_stopped()
     }
 
     pub fn is_closing(&self) -> bool {

@@ -27,6 +27,16 @@ impl Watchers {
         }
     }
 
+    /// Lets go of the watchers of entities that are not here any more: they begin anew where those are.
+    pub fn let_go(&self, leaves: impl Fn(Entity) -> bool) {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut senders = self.senders.lock();
+        senders.retain(|e, _| !leaves(*e));
+        self.count.store(senders.len(), Ordering::Release);
+    }
+
     pub fn watch(&self, e: Entity) -> watch::Receiver<u64> {
         let mut senders = self.senders.lock();
         // Those that nobody listens to any more are found when the next one comes.

@@ -151,11 +151,11 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let handle = node.handle().clone();
     performer.connect(handle.clone());
 
-    let mut at_edge = outside::edge(config, handle.clone())?;
+    let mut options = outside::edge(config, handle.clone())?;
     if let Some(cluster) = cluster.clone() {
-        at_edge.alone = Arc::new(move || cluster.is_alone());
+        options.alone = Arc::new(move || cluster.is_alone());
     }
-    let edge = edge::serve(at_edge).await?;
+    let edge = edge::serve(options).await?;
     let mut routes = grpc::Options::new(handle.clone());
     routes.configured = Arc::new(outside::configured(config));
     routes.admin_token.clone_from(&config.grpc.admin_token);
@@ -306,11 +306,16 @@ impl Running {
     pub async fn stop(self) {
         self.readiness.set(State::Draining);
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        if let Some(cluster) = &self.cluster {
-            // Whoever asks here meanwhile is forwarded.
+        // Where others take over, they do so at once, and whoever asks here meanwhile is forwarded; a node that is alone
+        // listens to its conversations first.
+        let others = self.cluster.as_ref().is_some_and(|cluster| !cluster.is_alone());
+        if let Some(cluster) = self.cluster.as_ref().filter(|_| others) {
             cluster.leave().await;
         }
         self.edge.shutdown(self.drain).await;
+        if let Some(cluster) = self.cluster.as_ref().filter(|_| !others) {
+            cluster.leave().await;
+        }
         self.closing.send_replace(true);
         for server in self.servers {
             // A watcher that never leaves does not hold the node.

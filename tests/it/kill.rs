@@ -17,7 +17,7 @@ use tonic::{Request, Status};
 const ADMIN: &str = "an admin token for tests";
 const CALLER: &str = "+12025550100";
 /// Simulated seconds in a second.
-const SPEED: f64 = 40.0;
+const SPEED: f64 = 20.0;
 const CONTACTS: usize = 36;
 
 fn person(n: usize) -> Person {
