@@ -15,10 +15,10 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-const ADMIN: &str = "an admin token for tests";
+pub const ADMIN: &str = "an admin token for tests";
 
 #[derive(Clone)]
-struct Bearer(AsciiMetadataValue);
+pub struct Bearer(AsciiMetadataValue);
 
 impl tonic::service::Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -27,20 +27,24 @@ impl tonic::service::Interceptor for Bearer {
     }
 }
 
-type Service = tonic::service::interceptor::InterceptedService<Channel, Bearer>;
+pub type Service = tonic::service::interceptor::InterceptedService<Channel, Bearer>;
 
 /// One node, until it is dropped: then its threads stop where they are, as in a crash.
-struct Node {
-    grpc: SocketAddr,
+pub struct Node {
+    pub grpc: SocketAddr,
     runtime: Option<Runtime>,
     running: Option<node::Running>,
 }
 
 impl Node {
     async fn start(world: &World, name: &str) -> Node {
+        Node::start_as(world, world.config(name)).await
+    }
+
+    /// A node with this configuration.
+    pub async fn start_as(world: &World, text: String) -> Node {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let text = world.config(name);
         let (config, _) =
             config::parse(&text, Base { directory: world.dir.path().into() }, Vec::new()).unwrap();
         let parts = Parts { store: Some(world.store.clone()), ..Parts::default() };
@@ -48,7 +52,7 @@ impl Node {
         Node { grpc: running.grpc, runtime: Some(runtime), running: Some(running) }
     }
 
-    fn service(&self, key: &str) -> Service {
+    pub fn service(&self, key: &str) -> Service {
         let bearer = Bearer(format!("Bearer {key}").parse().unwrap());
         let channel = Endpoint::from_shared(format!("http://{}", self.grpc)).unwrap().connect_lazy();
         Service::new(channel, bearer)
@@ -58,7 +62,7 @@ impl Node {
         v1::customer_service_client::CustomerServiceClient::new(self.service(key))
     }
 
-    fn calls(&self, key: &str) -> v1::call_service_client::CallServiceClient<Service> {
+    pub fn calls(&self, key: &str) -> v1::call_service_client::CallServiceClient<Service> {
         v1::call_service_client::CallServiceClient::new(self.service(key))
     }
 
@@ -67,14 +71,14 @@ impl Node {
     }
 
     /// Its threads stop where they are.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
         std::mem::forget(self.running.take());
     }
 
-    async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         let (running, runtime) = (self.running.take().unwrap(), self.runtime.take().unwrap());
         runtime.spawn(running.stop()).await.unwrap();
         runtime.shutdown_background();
@@ -87,24 +91,24 @@ impl Drop for Node {
     }
 }
 
-struct World {
+pub struct World {
     dir: tempfile::TempDir,
     store: Arc<dyn Store>,
 }
 
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> =
             tandem_store::embedded::Options::new(dir.path().join("store")).open().unwrap();
         World { dir, store }
     }
 
-    fn config(&self, name: &str) -> String {
+    pub fn config(&self, name: &str) -> String {
         let directory = self.dir.path();
         format!(
             "[node]\nname = {name:?}\ndata_dir = {:?}\nshards = 24\ndrain = \"2s\"\n\
@@ -132,7 +136,7 @@ impl World {
 }
 
 /// All shards are somewhere, evenly, at nodes of these names.
-async fn settled(asked: &Node, names: &[&str]) {
+pub async fn settled(asked: &Node, names: &[&str]) {
     for _ in 0..3_000 {
         let answer = asked.nodes().get_cluster(v1::GetClusterRequest {}).await;
         if let Ok(answer) = answer {

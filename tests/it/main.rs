@@ -1,5 +1,6 @@
 mod cli;
 mod cluster;
+mod cluster_calls;
 mod demo;
 mod edge;
 mod grpc;
