@@ -59,7 +59,7 @@ async fn an_idempotency_key_acts_once_also_after_the_entity_left_memory() {
     let handle = world.handle();
     let first = handle.send::<Customer>(to, command.clone(), Some(key)).await.unwrap();
     assert!(!first.replayed);
-    for _ in 0..200 {
+    for _ in 0..3_000 {
         if handle.load().entities == 0 {
             break;
         }
