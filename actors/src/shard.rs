@@ -29,6 +29,8 @@ use tandem_domain::id::{Entity, Kind};
 use tandem_store::{Read, Store};
 use tokio::sync::Notify;
 
+/// Before an entity looks at its time once more that could not.
+const TICK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a sender waits for an entity that is just going away.
 const STOPPING_WAIT: Duration = Duration::from_secs(5);
 
@@ -379,6 +381,18 @@ impl Shard {
             if sent.is_err() && !shard.is_closing() {
                 // Overloaded: its turn comes a little later.
                 shard.timers.arm(e, shard.clock.now() + 100);
+            }
+        });
+    }
+
+    /// The store was away when this entity looked at its time, or when what it had decided was to be written. The row of
+    /// its timer is not read again: it looks once more in a moment, for as long as it takes.
+    pub fn tick_again(self: &Arc<Self>, e: Entity) {
+        let shard = self.clone();
+        self.spawn("clock", async move {
+            tokio::time::sleep(TICK_AGAIN).await;
+            if !shard.is_closing() {
+                shard.timers.arm_by(e, shard.clock.now());
             }
         });
     }

@@ -46,6 +46,13 @@ impl Timers {
         }
     }
 
+    /// No later than `at`.
+    pub fn arm_by(&self, e: Entity, at: Millis) {
+        if self.due.lock().of.get(&e).is_none_or(|armed| at < *armed) {
+            self.arm(e, at);
+        }
+    }
+
     pub fn cancel(&self, e: Entity) {
         let mut due = self.due.lock();
         if let Some(old) = due.of.remove(&e) {

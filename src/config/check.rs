@@ -1,7 +1,7 @@
 //! What concerns several keys, and what is sound but worth a word.
 
 use super::read::{Reader, Url, variable};
-use super::{Config, Keys};
+use super::{Config, Keys, Store};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -79,6 +79,11 @@ impl Config {
                 None => format!("time is simulated: it runs {} times as fast", self.clock.speed),
             };
             warn("clock", message);
+        }
+        if let Store::PostgreSql(given) = &self.store
+            && let Some(warning) = given.options().warning()
+        {
+            warn("store.url", warning.to_owned());
         }
         if self.http.dev {
             warn("http.dev", "plain http is permitted: not for real calls".to_owned());

@@ -114,18 +114,27 @@ impl Store {
             4..=1_000,
             "postgresql: connections of this node at most; the server's own limit is for all nodes together.",
         );
+        let given = section.is_given("url") || section.is_given("url_file");
+        let key = if section.is_given("url_file") { "url_file" } else { "url" };
         match engine {
-            Engine::Embedded => Store::Embedded(Embedded { cache_mb, memtable_mb }),
+            Engine::Embedded => {
+                if given {
+                    section.refuse(key, "a database is named, and engine is not \"postgresql\"");
+                }
+                Store::Embedded(Embedded { cache_mb, memtable_mb })
+            }
             Engine::PostgreSql => {
-                if url.is_none() && !section.is_given("url") && !section.is_given("url_file") {
+                if !given {
                     section.refuse("url", "is required with this engine: give url or url_file");
                 }
+                let readable = url.is_some();
                 let url = url.unwrap_or_else(|| Secret::new(""));
                 let postgresql = PostgreSql { url, prefix, connections_max };
-                if !postgresql.url.expose().is_empty()
-                    && let Err(error) = postgresql.options().check()
-                {
-                    section.refuse("url", error.to_string());
+                if readable && let Err(error) = postgresql.options().check_url() {
+                    section.refuse(key, error.to_string());
+                }
+                if let Err(error) = postgresql.options().check_prefix() {
+                    section.refuse("prefix", error.to_string());
                 }
                 Store::PostgreSql(postgresql)
             }

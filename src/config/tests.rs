@@ -57,8 +57,8 @@ fn the_example_is_sound_and_at_its_defaults() {
             let setting = line.strip_prefix("# ").unwrap_or(line);
             let is_setting = (setting.starts_with('[') && setting.ends_with(']'))
                 || setting.split(' ').nth(1) == Some("=");
-            (is_setting && !setting.starts_with("tls_") && !setting.contains("_file = "))
-                .then(|| format!("{setting}\n"))
+            let is_either = ["tls_", "url = "].iter().any(|either| setting.starts_with(either));
+            (is_setting && !is_either && !setting.contains("_file = ")).then(|| format!("{setting}\n"))
         })
         .collect();
     let config = read(&bare.replace("\"...\"", "\"0123456789abcdef\"")).unwrap();
@@ -79,6 +79,39 @@ fn the_documentation_lists_every_key() {
         assert_eq!(written, expected, "put what `tandem config keys --markdown` prints between the marks");
     }
     assert_eq!(written.len(), expected.len());
+}
+
+#[test]
+fn a_database_is_named_by_a_url_that_nobody_sees() {
+    let url = "postgresql://tandem:topsecret@db:5433/calls?sslmode=verify-full";
+    let text =
+        format!("[store]\nengine = \"postgresql\"\nurl = {url:?}\nprefix = \"calls\"\nconnections_max = 8\n");
+    let config = read(&text).unwrap();
+    let Store::PostgreSql(given) = &config.store else { panic!("{:?}", config.store) };
+    assert_eq!((&*given.prefix, given.connections_max, given.url.expose()), ("calls", 8, url));
+    assert!(config.store.is_shared() && !config.warnings().iter().any(|warning| warning.key == "store.url"));
+    assert!(!format!("{config:?}").contains("secret"));
+    let variables = [("TANDEM_STORE__URL", "postgresql://u:topsecret@db/d")];
+    let config = with("store.engine = \"postgresql\"", &variables).unwrap();
+    assert!(config.warnings().iter().any(|warning| warning.key == "store.url"));
+
+    for (text, key, message) in [
+        ("engine = \"postgresql\"", "store.url", "is required"),
+        ("url = \"postgresql://u:topsecret@db/d\"", "store.url", "engine is not"),
+        ("engine = \"postgresql\"\nurl = \"postgresql://u:topsecret@db\"", "store.url", "names no database"),
+        ("engine = \"postgresql\"\nurl = \"mysql://u:topsecret@db/d\"", "store.url", "postgresql://user"),
+        ("engine = \"postgresql\"\nurl_file = \"nowhere\"", "store.url_file", "nowhere"),
+        (
+            "engine = \"postgresql\"\nurl = \"postgresql://u:topsecret@db/d\"\nprefix = \"A b\"",
+            "store.prefix",
+            "lower-case letters",
+        ),
+        ("connections_max = 1", "store.connections_max", "4 to 1000"),
+    ] {
+        let found = problem(&format!("[store]\n{text}\n"));
+        assert_eq!(found.key, key, "{found:?}");
+        assert!(found.message.contains(message) && !found.message.contains("secret"), "{found:?}");
+    }
 }
 
 #[test]

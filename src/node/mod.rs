@@ -19,6 +19,7 @@ use std::time::Duration;
 use tandem_actors::vault::{FileKeys, KeyError, SystemEntropy, VaultError};
 use tandem_actors::{Elsewhere, Handle, Node, Options, SystemClock, Vault, query};
 use tandem_cluster::{Addresses, Cluster};
+use tandem_domain::id::CompanyId;
 use tandem_store::{Store, embedded};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -81,11 +82,11 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, NodeError> {
     }
 }
 
-fn open_keys(config: &Config) -> Result<FileKeys, NodeError> {
+/// `fresh` if there is no data yet that was sealed with some key.
+fn open_keys(config: &Config, fresh: bool) -> Result<FileKeys, NodeError> {
     match &config.keys {
         config::Keys::File { path, create } => {
             // A new key for data that was sealed with another would only hide that one is lost.
-            let fresh = config.store.is_shared() || !file_unless_empty(&config.node.data_dir.join("store"));
             let keys = FileKeys::open(path, *create && fresh)?;
             warn_if_exposed(path);
             Ok(keys)
@@ -101,12 +102,16 @@ fn warn_if_exposed(path: &Path) {
     }
 }
 
+async fn first_company(store: &dyn Store) -> Result<Option<CompanyId>, NodeError> {
+    let first = query::companies(store, None, 1).await.map_err(|e| NodeError::Companies(e.to_string()))?;
+    Ok(first.items.first().copied())
+}
+
 /// With a key that is not the one of this data the node would run, and every request that needs it fail.
 async fn check_keys(config: &Config, store: &dyn Store, vault: &Vault) -> Result<(), NodeError> {
-    let first = query::companies(store, None, 1).await.map_err(|e| NodeError::Companies(e.to_string()))?;
-    let Some(company) = first.items.first() else { return Ok(()) };
+    let Some(company) = first_company(store).await? else { return Ok(()) };
     let config::Keys::File { path, .. } = &config.keys;
-    match vault.check(*company).await {
+    match vault.check(company).await {
         Ok(()) => Ok(()),
         Err(VaultError::Key(KeyError::Other) | VaultError::Unopenable) => {
             Err(NodeError::WrongKey(path.clone()))
@@ -125,11 +130,21 @@ pub async fn start(config: &Config, parts: Parts) -> Result<Running, NodeError> 
     let (ended, end) = watch::channel(false);
     let (metrics, monitoring) = monitor(config, &readiness, end).await?;
 
-    let keys = open_keys(config)?;
+    // An embedded store makes its files when it is opened; a database has to be opened to be looked into.
+    let keys = match &config.store {
+        config::Store::Embedded(_) => {
+            Some(open_keys(config, !file_unless_empty(&config.node.data_dir.join("store")))?)
+        }
+        config::Store::PostgreSql(_) => None,
+    };
     let own = parts.store.is_none();
     let (store, shared) = match parts.store {
         Some(store) => (store, true),
         None => (open_store(config).await?, config.store.is_shared()),
+    };
+    let keys = match keys {
+        Some(keys) => keys,
+        None => open_keys(config, first_company(&*store).await?.is_none())?,
     };
     let clock = match parts.clock {
         Some(clock) => clock,

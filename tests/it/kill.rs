@@ -10,6 +10,7 @@ use std::time::Duration;
 use tandem_proto::v1;
 use tandem_simulator::scenario::{Attempt, Number};
 use tandem_simulator::{Options, Person, Running, Scenario, Simulator};
+use tandem_testing::Postgres;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
@@ -59,7 +60,8 @@ fn spawn(config: &Path) -> Child {
 }
 
 impl World {
-    async fn start() -> World {
+    /// `store` is what stands in that table of the configuration.
+    async fn start(store: &str) -> World {
         let numbers = (0..CONTACTS).map(|n| Number {
             number: phone(n),
             attempts: vec![Attempt {
@@ -80,6 +82,7 @@ impl World {
         let config = dir.path().join("tandem.toml");
         let text = format!(
             "[node]\ndata_dir = {data:?}\nshards = 16\ndrain = \"1s\"\n\
+             [store]\n{store}\n\
              [keys]\npath = {key:?}\ncreate = true\n\
              [grpc]\nlisten = \"{grpc}\"\nadmin_token = \"{ADMIN}\"\n\
              [http]\nlisten = \"{http}\"\npublic_url = \"http://{http}\"\ndev = true\n\
@@ -240,12 +243,29 @@ async fn finish(world: &World, key: &str, campaign_id: &str) -> BTreeMap<String,
     panic!("the campaign does not end: {:?}", last.and_then(|c| c.progress));
 }
 
-async fn run(kills: usize) -> (BTreeMap<String, u32>, tandem_simulator::Summary) {
-    let mut world = World::start().await;
+/// Kills the node so many times, and after every other time the server that its data is on, if there is one.
+async fn run(
+    kills: usize,
+    server: Option<&mut Postgres>,
+) -> (BTreeMap<String, u32>, tandem_simulator::Summary) {
+    let store = server.as_ref().map(|server| {
+        let (url, prefix) = (server.url(), server.unique_prefix());
+        format!(
+            "engine = \"postgresql\"\nurl = {url:?}\nprefix = {prefix:?}\n[cluster]\nlisten = \"127.0.0.1:0\""
+        )
+    });
+    let mut world = World::start(&store.unwrap_or_default()).await;
     let (key, campaign_id) = begin(&world).await;
+    let mut server = server;
     for n in 0..kills {
         tokio::time::sleep(Duration::from_millis(400 + 350 * n as u64)).await;
-        world.kill_and_start();
+        match &mut server {
+            Some(server) if n % 2 == 1 => {
+                server.kill().await;
+                server.up().await.unwrap();
+            }
+            _ => world.kill_and_start(),
+        }
     }
     let ended = finish(&world, &key, &campaign_id).await;
     let summary = world.simulator.log.summary();
@@ -254,11 +274,30 @@ async fn run(kills: usize) -> (BTreeMap<String, u32>, tandem_simulator::Summary)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_the_middle_a_campaign_ends_as_if_undisturbed() {
-    let (expected, undisturbed) = run(0).await;
+    let (expected, undisturbed) = run(0, None).await;
     assert_eq!(undisturbed.double_dials, 0);
     assert_eq!(expected.values().sum::<u32>() as usize, CONTACTS);
-    let (ended, summary) = run(6).await;
+    let (ended, summary) = run(6, None).await;
     assert_eq!(ended, expected);
     assert_eq!(summary.double_dials, 0, "one request for each attempt");
     assert_eq!(summary.posts_without_attempt, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_postgresql_it_ends_so_too_though_node_and_server_are_killed() {
+    let Some(mut server) = Postgres::start_or_skip().await else { return };
+    let (ended, summary) = run(6, Some(&mut server)).await;
+    assert_eq!(summary.double_dials, 0, "one request for each attempt");
+    assert_eq!(summary.posts_without_attempt, 0);
+    let each = u32::try_from(CONTACTS / 6).unwrap();
+    let expected = [
+        ("answered", 3 * each),
+        ("DISPOSITION_BUSY", each),
+        ("DISPOSITION_NO_ANSWER", each),
+        ("DISPOSITION_INVALID_NUMBER", each),
+    ];
+    // Who was unlucky three times over ends as lost.
+    let missing: u32 = expected.iter().map(|(end, n)| n - ended.get(*end).unwrap_or(&0).min(n)).sum();
+    assert_eq!(ended.get("DISPOSITION_LOST").copied().unwrap_or_default(), missing, "{ended:?}");
+    assert!(missing <= 3 && ended.values().sum::<u32>() == 6 * each, "{ended:?}");
 }

@@ -49,13 +49,12 @@ pub(super) fn answer_in_order<M: Machine>(
         return reply.send(result);
     }
     loaded.submitted += 1;
-    let done = Box::new(move |outcome: Outcome| {
-        reply.send(match outcome {
-            Outcome::Committed => result,
-            // What it was based on never came true.
-            Outcome::Redo => Err(SendError::Unavailable("a decision is taken anew")),
-            Outcome::Failed(e) => Err(e),
-        });
+    let deciding = shard.clone();
+    let done = Box::new(move |outcome: Outcome| match outcome {
+        Outcome::Committed => reply.send(result),
+        // What it was based on never came true.
+        Outcome::Redo => reply.fail(&deciding, me, SendError::Unavailable("a decision is taken anew")),
+        Outcome::Failed(e) => reply.fail(&deciding, me, e),
     });
     let (seq, link) = (loaded.submitted, loaded.link.clone());
     shard.services.lanes.submit(Pending::answer(shard.clone(), me, seq, link, done));
@@ -178,19 +177,23 @@ pub(super) fn adopt<M: Routed>(
         return answer_in_order::<M>(me, shard, loaded, envelope.reply, Ok(answer));
     }
     loaded.submitted = seq;
-    let (myself, gauge) = (myself.clone(), gauge.clone());
+    let (myself, gauge, deciding) = (myself.clone(), gauge.clone(), shard.clone());
     let done = Box::new(move |outcome: Outcome| match outcome {
         Outcome::Committed => envelope.reply.send(Ok(answer)),
-        Outcome::Failed(e) => envelope.reply.send(Err(e)),
+        Outcome::Failed(e) => {
+            // It has set the timer for a state that never came true: whoever asked, the entity looks at its time.
+            deciding.tick_again(me);
+            envelope.reply.send(Err(e));
+        }
         Outcome::Redo if envelope.tries >= TRIES_MAX => {
-            envelope.reply.send(Err(SendError::Unavailable("its facts keep changing")));
+            envelope.reply.fail(&deciding, me, SendError::Unavailable("its facts keep changing"));
         }
         Outcome::Redo => {
             envelope.tries += 1;
             gauge.depth.fetch_add(1, Ordering::Relaxed);
             if let Err(MessagingErr::SendErr(Msg::Do(envelope))) = myself.send_message(Msg::Do(envelope)) {
                 // It is leaving: its successor decides, here or elsewhere.
-                envelope.reply.send(Err(SendError::Moved));
+                envelope.reply.fail(&deciding, me, SendError::Moved);
             }
         }
     });

@@ -22,7 +22,8 @@ use tandem_store::Read;
 
 impl<M: Routed> Life<M> {
     async fn load(&mut self) -> Result<&mut Loaded<M>, SendError> {
-        if self.loaded.as_ref().is_some_and(|l| l.link.broken.load(Ordering::Acquire)) {
+        let broken = self.loaded.as_ref().is_some_and(|l| l.link.broken.load(Ordering::Acquire));
+        if broken {
             self.loaded = None;
             // What was submitted before the break is settled, one way or the other, by now or soon;
             // the state is read after that.
@@ -38,6 +39,10 @@ impl<M: Routed> Life<M> {
                     .map_err(|e| SendError::Store(format!("{} cannot be read: {e}", self.me)))?,
             };
             self.gauge.settle::<M>(&stored.state);
+            // What was not written may have moved the timer in memory.
+            if broken && let Some(at) = M::wakeup(&stored.state) {
+                self.shard.timers.arm_by(self.me, at);
+            }
             self.loaded = Some(Box::new(Loaded {
                 state: stored.state,
                 stored: !fresh,
@@ -80,7 +85,11 @@ impl<M: Routed> Life<M> {
 
     pub(super) async fn tick(&mut self, myself: &ActorRef<Msg<M>>) -> Result<(), ActorProcessingErr> {
         let now = self.shard.clock.now();
-        let Ok(loaded) = self.load().await else { return Ok(()) };
+        let (me, shard) = (self.me, self.shard.clone());
+        let Ok(loaded) = self.load().await else {
+            shard.tick_again(me);
+            return Ok(());
+        };
         loaded.waking = None;
         match M::wakeup(&loaded.state) {
             Some(at) if at <= now => {
@@ -125,7 +134,7 @@ impl<M: Routed> Life<M> {
         let loaded = match self.load().await {
             Ok(loaded) => loaded,
             Err(e) => {
-                envelope.reply.send(Err(e));
+                envelope.reply.fail(&shard, me, e);
                 return Ok(());
             }
         };
@@ -138,7 +147,7 @@ impl<M: Routed> Life<M> {
                 return Ok(());
             }
             Err(e) => {
-                envelope.reply.send(Err(e));
+                envelope.reply.fail(&shard, me, e);
                 return Ok(());
             }
         }
@@ -150,7 +159,7 @@ impl<M: Routed> Life<M> {
         let read = match read_facts(&shard, loaded, wanted).await {
             Ok(read) => read,
             Err(e) => {
-                envelope.reply.send(Err(e));
+                envelope.reply.fail(&shard, me, e);
                 return Ok(());
             }
         };

@@ -93,6 +93,14 @@ impl<M: Machine> ReplyTo<M> {
             ReplyTo::Nobody => {}
         }
     }
+
+    /// The command was not carried out. Whoever asked may ask again; what an entity does by itself it does again.
+    fn fail(self, shard: &Arc<Shard>, me: Entity, error: SendError) {
+        match self {
+            ReplyTo::Nobody => shard.tick_again(me),
+            asked => asked.send(Err(error)),
+        }
+    }
 }
 
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests play the outside world with tasks of their own")]
 
+mod away;
 mod campaign;
 mod commands;
 mod crash;

@@ -109,6 +109,29 @@ impl Address {
     }
 }
 
+impl Address {
+    /// What the url permits and may not be meant.
+    pub fn warning(&self) -> Option<&'static str> {
+        let is_near = |host: &Host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => {
+                name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+            }
+        };
+        if self.config.get_hosts().iter().all(is_near) || self.tls.is_verified() {
+            return None;
+        }
+        Some(match self.config.get_ssl_mode() {
+            SslMode::Require => {
+                "sslmode=require: encrypted, but nobody looks at who the server is; verify-full does"
+            }
+            _ => {
+                "the password and the data may travel in plain text: sslmode=verify-full keeps them from that"
+            }
+        })
+    }
+}
+
 fn server(config: &Config) -> String {
     let port = |index: usize| match config.get_ports() {
         [] => 5432,
@@ -143,7 +166,7 @@ mod tests {
     fn modes_of_encryption() {
         let mode = |url: &str| {
             let address = Address::new(url).expect("sound");
-            (address.config.get_ssl_mode(), address.tls.verify())
+            (address.config.get_ssl_mode(), address.tls.verify)
         };
         let base = "postgres://u@h/d";
         assert_eq!(mode(base), (SslMode::Prefer, Verify::Nothing));
@@ -161,6 +184,18 @@ mod tests {
         assert!(refusal("postgres://u@h/d?sslmode=sometimes").contains("verify-full"));
         assert!(
             refusal("postgres://u@h/d?sslmode=verify-full&sslrootcert=%2Fnot%2Fthere").contains("/not/there")
+        );
+    }
+
+    #[test]
+    fn what_may_be_overheard_is_warned_of() {
+        let warning = |url: &str| Address::new(url).expect("sound").warning();
+        assert_eq!(warning("postgres://u@localhost/d"), None);
+        assert_eq!(warning("postgres://u@127.0.0.1/d?sslmode=disable"), None);
+        assert_eq!(warning("postgres://u@db/d?sslmode=verify-full"), None);
+        assert!(warning("postgres://u@db/d").is_some_and(|text| text.contains("plain text")));
+        assert!(
+            warning("postgres://u@localhost,db/d?sslmode=require").is_some_and(|text| text.contains("who"))
         );
     }
 

@@ -75,17 +75,25 @@ impl Options {
         }
     }
 
-    /// Whether this could be a database, as far as can be told without asking it.
+    /// Whether the url could be one of a database, as far as can be told without asking it.
     ///
     /// # Errors
     /// [`StoreError::Refused`], which says what is wrong and repeats nothing of the url.
-    pub fn check(&self) -> Result<(), StoreError> {
-        Address::new(&self.url)?;
-        schema::check_name(&self.prefix)?;
-        if self.connections_max < CONNECTIONS_MIN {
-            return Err(StoreError::Refused(format!("at least {CONNECTIONS_MIN} connections are needed")));
-        }
-        Ok(())
+    pub fn check_url(&self) -> Result<(), StoreError> {
+        Address::new(&self.url).map(|_| ())
+    }
+
+    /// Whether the prefix can be the name of a schema.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub fn check_prefix(&self) -> Result<(), StoreError> {
+        schema::check_name(&self.prefix)
+    }
+
+    /// What is permitted by the url and may not be meant.
+    pub fn warning(&self) -> Option<&'static str> {
+        Address::new(&self.url).ok()?.warning()
     }
 
     /// Connects, and makes the tables where there are none. Must be called within a tokio runtime, which
@@ -98,7 +106,10 @@ impl Options {
     /// [`StoreError::Unavailable`] where the server cannot be reached now; [`StoreError::Refused`] where
     /// something has to be changed first: the url, a permission, the version of server or data.
     pub async fn open(self) -> Result<Arc<PostgreSql>, StoreError> {
-        self.check()?;
+        self.check_prefix()?;
+        if self.connections_max < CONNECTIONS_MIN {
+            return Err(StoreError::Refused(format!("at least {CONNECTIONS_MIN} connections are needed")));
+        }
         Ok(Arc::new(PostgreSql { engine: Arc::new(Engine::open(self).await?) }))
     }
 }

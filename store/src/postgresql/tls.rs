@@ -31,8 +31,7 @@ pub(super) enum Verify {
 #[derive(Clone)]
 pub(super) struct Tls {
     config: Arc<ClientConfig>,
-    #[cfg(test)]
-    verify: Verify,
+    pub verify: Verify,
 }
 
 impl Tls {
@@ -55,16 +54,12 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        Ok(Tls {
-            config: Arc::new(config),
-            #[cfg(test)]
-            verify,
-        })
+        Ok(Tls { config: Arc::new(config), verify })
     }
 
-    #[cfg(test)]
-    pub fn verify(&self) -> Verify {
-        self.verify
+    /// Whether the server has to show who it is.
+    pub fn is_verified(&self) -> bool {
+        self.verify != Verify::Nothing
     }
 }
 
