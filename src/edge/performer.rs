@@ -84,7 +84,7 @@ impl CarrierPerformer {
             tracing::error!(%attempt, %error, "the number to dial cannot be opened");
             match error {
                 // Nothing left this process, and the next try may fare better.
-                VaultError::Store(_) => RefusalReason::Overloaded,
+                VaultError::Store(_) | VaultError::Unavailable(_) => RefusalReason::Overloaded,
                 VaultError::NoCompany | VaultError::Unopenable | VaultError::Key(_) => {
                     RefusalReason::Configuration
                 }

@@ -287,6 +287,9 @@ pub fn open_person(key: &PersonKey, sealed: Option<&Sealed>) -> Result<Option<Pe
 pub fn vault_failed(e: VaultError) -> Status {
     match e {
         VaultError::Store(why) => store_failed(&why),
+        VaultError::Unavailable(_) => {
+            error::retryable(Code::Unavailable, reason::UNAVAILABLE, "the store is not available; try again")
+        }
         other => error::internal("personal data cannot be sealed or opened", &other),
     }
 }
@@ -326,6 +329,13 @@ mod tests {
         let method = key("PlaceCall", "k", &hangup("a")).expect("good").expect("a key");
         assert_ne!(first.request, method.request);
         assert_ne!(first.key, key("HangupCall", "l", &hangup("a")).expect("good").expect("a key").key);
+    }
+
+    #[test]
+    fn a_store_that_is_out_of_reach_is_worth_another_try() {
+        let away = vault_failed(VaultError::Unavailable("no connection".into()));
+        assert_eq!(away.code(), Code::Unavailable);
+        assert_eq!(vault_failed(VaultError::Store("full".into())).code(), Code::Internal);
     }
 
     #[test]

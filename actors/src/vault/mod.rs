@@ -40,6 +40,9 @@ pub enum VaultError {
     Key(#[from] KeyError),
     #[error("the store failed: {0}")]
     Store(String),
+    /// The store cannot be reached at the moment: try again.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
 }
 
 struct CompanyKeys {
@@ -199,7 +202,13 @@ impl Vault {
 
     async fn read(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, VaultError> {
         let mut tx = self.inner.store.begin();
-        tx.get(key, Read::Snapshot).await.map_err(|e| VaultError::Store(e.to_string()))
+        tx.get(key, Read::Snapshot).await.map_err(|e| {
+            if e.is_retryable() {
+                VaultError::Unavailable(e.to_string())
+            } else {
+                VaultError::Store(e.to_string())
+            }
+        })
     }
 }
 

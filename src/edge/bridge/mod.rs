@@ -127,7 +127,7 @@ async fn prepare(held: &Held<'_>) -> Result<Ready, MediaEnd> {
     let unopened = |error: VaultError| {
         tracing::error!(%attempt, %error, "what is known of the person cannot be opened");
         match error {
-            VaultError::Store(_) => MediaEnd::Node,
+            VaultError::Store(_) | VaultError::Unavailable(_) => MediaEnd::Node,
             VaultError::NoCompany | VaultError::Unopenable | VaultError::Key(_) => refused("person"),
         }
     };
